@@ -1,0 +1,3 @@
+"""gqlink keeps a GraphQL connection authenticated."""
+
+__version__ = "0.1.0"

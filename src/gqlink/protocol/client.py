@@ -1,0 +1,181 @@
+"""The client's half of a conversation, without a socket and without a clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import msgspec
+
+from gqlink.errors import LocalProtocolError
+from gqlink.protocol.closing import CloseCode, fixed_reason
+from gqlink.protocol.connection import Connection
+from gqlink.protocol.frames import (
+    AckReceived,
+    CompleteReceived,
+    ErrorReceived,
+    KeepAliveReceived,
+    NextReceived,
+    RefusalReceived,
+)
+from gqlink.protocol.messages import Fault, read_errors
+from gqlink.protocol.tables import Kind, Phase, Side
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gqlink.protocol.dialects import Dialect
+    from gqlink.protocol.frames import Event, Request
+    from gqlink.protocol.messages import Envelope
+
+__all__ = ("ClientConnection",)
+
+# How long a server may take from `connection_error` to its close frame, which says more than the message does.
+_REFUSAL_SECONDS: Final = 1.0
+_ANY_ID_BYTES: Final = 1_000_000
+
+
+class ClientConnection(Connection):
+    """One conversation with a server, as the client sees it.
+
+    It is tolerant where servers are known to differ: a frame for an unknown or finished operation and a type that
+    nobody knows are ignored, and a payload that cannot be read fails one operation.
+
+    Args:
+        dialect: The subprotocol that the handshake agreed on.
+        now: The current time, in seconds of any monotonic clock.
+        ack_seconds: How long the server may take from the handshake to the ack.
+    """
+
+    side: ClassVar[Side] = Side.CLIENT
+    peer: ClassVar[Side] = Side.SERVER
+
+    def __init__(self, dialect: Dialect, *, now: float, ack_seconds: float = 10.0) -> None:
+        super().__init__(dialect, deadline=now + ack_seconds, operation_id_bytes=_ANY_ID_BYTES)
+
+    def initialise(self, payload: Mapping[str, object] | None = None) -> None:
+        """Ask to be let in; the payload is left out when None.
+
+        Raises:
+            LocalProtocolError: It was said already.
+            ConnectionClosed: The conversation is over.
+        """
+        self._say(Kind.CONNECTION_INIT, payload=None if payload is None else msgspec.json.encode(payload))
+
+    def subscribe(self, operation_id: str, request: Request) -> None:
+        """Start an operation.
+
+        Args:
+            operation_id: A string of at least one byte that no live operation has.
+            request: The document and what goes with it.
+
+        Raises:
+            LocalProtocolError: The connection is not acknowledged, or the id is live or empty.
+            ConnectionClosed: The conversation is over.
+        """
+        self._require_acknowledged("subscribe")
+        if not operation_id or operation_id in self._live:
+            raise LocalProtocolError("subscribe: the id must be new and not empty")
+        self._say(Kind.SUBSCRIBE, operation_id=operation_id, payload=_encode_request(request))
+        self._live.add(operation_id)
+
+    def complete(self, operation_id: str) -> None:
+        """End a live operation; what the server still sends for it is ignored.
+
+        Raises:
+            LocalProtocolError: No such operation is live.
+            ConnectionClosed: The conversation is over.
+        """
+        self._require_live(operation_id, "complete")
+        self._say(Kind.COMPLETE, operation_id=operation_id)
+        self._live.discard(operation_id)
+
+    def _act(self, kind: Kind, then: Phase, envelope: Envelope, *, now: float) -> list[Event]:  # noqa: PLR0911 -- one line a kind
+        match kind:
+            case Kind.NEXT:
+                return self._next_received(envelope)
+            case Kind.COMPLETE:
+                return self._complete_received(envelope)
+            case Kind.ERROR:
+                return self._error_received(envelope)
+            case Kind.CONNECTION_ACK:
+                return self._acknowledged(then, envelope)
+            case Kind.CONNECTION_ERROR:
+                return self._refused(then, envelope, now=now)
+            case Kind.PING:
+                return self._answer_ping(envelope)
+            case Kind.PONG:
+                return self._take_pong(envelope)
+            case _:  # the table lets nothing else of a server through
+                return [KeepAliveReceived()]
+
+    def _next_received(self, envelope: Envelope) -> list[Event]:
+        operation_id = self._known(envelope)
+        if operation_id is None:
+            return []
+        result = envelope.result()
+        if not isinstance(result, Fault):
+            return [NextReceived(operation_id, result)]
+        self.complete(operation_id)  # the server still believes that we listen
+        return [
+            ErrorReceived(operation_id, [{"message": f"The server sent an event that cannot be read: {result.detail}"}])
+        ]
+
+    def _complete_received(self, envelope: Envelope) -> list[Event]:
+        operation_id = self._known(envelope)
+        if operation_id is None:
+            return []
+        self._live.discard(operation_id)
+        return [CompleteReceived(operation_id)]
+
+    def _error_received(self, envelope: Envelope) -> list[Event]:
+        errors = read_errors(envelope.any_payload())
+        if envelope.id is None:
+            return [ErrorReceived(None, errors)]
+        operation_id = self._known(envelope)
+        if operation_id is None:
+            return []
+        self._live.discard(operation_id)
+        return [ErrorReceived(operation_id, errors)]
+
+    def _acknowledged(self, then: Phase, envelope: Envelope) -> list[Event]:
+        payload = envelope.object_payload()
+        self._phase = then
+        self._deadline = None
+        # An ack is an ack: a payload in a shape that nobody expects takes nothing from it.
+        return [AckReceived(None if isinstance(payload, Fault) else payload)]
+
+    def _refused(self, then: Phase, envelope: Envelope, *, now: float) -> list[Event]:
+        payload = envelope.any_payload()
+        self._phase = then
+        if then is Phase.REFUSED:
+            self._deadline = now + _REFUSAL_SECONDS
+        return [RefusalReceived(str(read_errors(payload)[0]["message"]), payload)]
+
+    def _known(self, envelope: Envelope) -> str | None:
+        """Return the id if it is one of a live operation; frames for others are normal races."""
+        operation_id = str(envelope.id) if isinstance(envelope.id, str | int) else None
+        return operation_id if operation_id in self._live else None
+
+    def _unknown_type(self) -> list[Event]:
+        return []
+
+    def _give_up(self) -> list[Event]:
+        if self._phase is Phase.REFUSED:
+            return self.close(CloseCode.NORMAL, "Refused")
+        code = CloseCode.ACKNOWLEDGEMENT_TIMEOUT
+        return self.close(code, fixed_reason(code))
+
+    def _reject(self, detail: str) -> list[Event]:
+        del detail  # the server's fault; the client's log has it from the frame
+        return self.close(CloseCode.BAD_RESPONSE, fixed_reason(CloseCode.BAD_RESPONSE))
+
+
+def _encode_request(request: Request) -> bytes:
+    """Write a request without the members that are None."""
+    members = {
+        "query": request.query,
+        "variables": request.variables,
+        "operationName": request.operation_name,
+        "extensions": request.extensions,
+    }
+    return msgspec.json.encode({key: value for key, value in members.items() if value is not None})
