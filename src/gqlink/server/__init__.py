@@ -1,0 +1,28 @@
+"""GraphQL for any ASGI server, over HTTP and both WebSocket subprotocols, with one way to know who speaks.
+
+`app` is the promise; `http` and `listener` are the two shells, `asgi_socket` drives the second on any ASGI server;
+`execution` runs operations; `origin`, `limits` and `masking` keep it safe.
+"""
+
+from gqlink.errors import MissingExtra
+
+try:
+    from gqlink.server.app import GraphQLApp
+    from gqlink.server.clock import Clock, SystemClock, Timer
+    from gqlink.server.limits import Limits
+    from gqlink.server.transport import Context, SocketEvent, Transport
+except ImportError as exc:
+    if isinstance(exc, MissingExtra):
+        raise
+    raise MissingExtra("server", module=exc.name) from exc
+
+__all__ = (
+    "Clock",
+    "Context",
+    "GraphQLApp",
+    "Limits",
+    "SocketEvent",
+    "SystemClock",
+    "Timer",
+    "Transport",
+)

@@ -1,0 +1,210 @@
+"""From a request to results: the document is found, the operation run, each result encoded once.
+
+A subscription is driven from here rather than by graphql-core, so that every event gets a context of its own: who
+the connection speaks for may have changed since the event before.
+
+Source: GraphQL specification (September 2025), section 6, "Execution".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+from graphql import ExecutionResult, Executor, GraphQLError, create_source_event_stream
+
+from gqlink.errors import LimitExceeded
+from gqlink.pubsub import Stream
+from gqlink.server.documents import Documents, InvalidDocument, find_operation
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+
+    from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
+
+    from gqlink.protocol import Request
+    from gqlink.server.limits import Limits
+    from gqlink.server.masking import ErrorFormatter
+
+__all__ = ("Execution", "Operation", "RequestError")
+
+T = TypeVar("T")
+
+
+class RequestError(Exception):
+    """A request that cannot be executed: no resolver was called, so there is no data.
+
+    Args:
+        errors: Formatted; at least one.
+    """
+
+    def __init__(self, errors: list[dict[str, object]]) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a request asks for, found and validated.
+
+    Args:
+        request: As it came.
+        document: Its document.
+        node: The operation in it that is meant.
+    """
+
+    request: Request
+    document: DocumentNode
+    node: OperationDefinitionNode
+
+
+class Execution:
+    """Runs the operations of one schema.
+
+    Args:
+        schema: The schema.
+        limits: For `execution_seconds` and `documents`.
+        errors: What clients may read of errors.
+        debug: Introspection and suggestions.
+    """
+
+    def __init__(self, schema: GraphQLSchema, *, limits: Limits, errors: ErrorFormatter, debug: bool) -> None:
+        self._schema = schema
+        self._limits = limits
+        self._errors = errors
+        self._debug = debug
+        self.documents = Documents(schema, size=limits.documents, debug=debug)
+
+    def prepare(self, request: Request) -> Operation:
+        """Find what a request asks for.
+
+        Raises:
+            RequestError: The document cannot be parsed, does not validate, or has no such operation.
+        """
+        document = self.documents.find(request.query)
+        if isinstance(document, InvalidDocument):
+            raise RequestError(self._errors.format_all(document.errors, code=document.code))
+        node = find_operation(document, request.operation_name)
+        if node is None:
+            raise RequestError([_no_operation(request)])
+        return Operation(request, document, node)
+
+    async def run(self, operation: Operation, context: Callable[[], object]) -> bytes:
+        """Run a query or a mutation to its end.
+
+        Args:
+            operation: From `prepare`.
+            context: Builds what resolvers see; may return an awaitable.
+
+        Returns:
+            An execution result as JSON text.
+
+        Raises:
+            RequestError: Variables cannot be coerced.
+        """
+        try:
+            async with asyncio.timeout(self._limits.execution_seconds) as deadline:
+                executor = self._executor(operation, await _settle(context()))
+                result = await _settle(executor.execute_operation())
+                return self._encode(result)
+        except RequestError:
+            raise
+        except Exception as exc:  # noqa: BLE001 -- whatever a resolver does is an answer, masked
+            if isinstance(exc, TimeoutError) and deadline.expired():
+                exc = LimitExceeded("execution_seconds", allowed=self._limits.execution_seconds)
+            return self._encode_failure(exc)
+
+    async def events(self, operation: Operation, context: Callable[[], object]) -> AsyncGenerator[bytes, None]:
+        """Run a subscription: yield each result as JSON text, and close the source at the end, whatever the end is.
+
+        Args:
+            operation: From `prepare`.
+            context: Builds what resolvers see, anew for every event.
+
+        Raises:
+            RequestError: Variables cannot be coerced, or the subscription does not begin, or its source fails.
+        """
+        try:
+            executor = self._executor(operation, await _settle(context()))
+            source = await _settle(create_source_event_stream(executor))
+            if not isinstance(source, AsyncIterable):
+                raise RequestError(self._errors.format_all(_errors_of(source)))
+            async with _closing(source):
+                async for event in source:
+                    yield await self._event(executor, event, context)
+        except RequestError:
+            raise
+        except Exception as exc:
+            raise RequestError([self._errors.format(exc)]) from exc
+
+    async def _event(self, executor: Executor[object], event: object, context: Callable[[], object]) -> bytes:
+        per_event = executor.build_per_event_executor(event)
+        per_event.context_value = await _settle(context())
+        return self._encode(await _settle(per_event.execute_operation(False)))  # noqa: FBT003 -- graphql-core's own call
+
+    def _executor(self, operation: Operation, context: object) -> Executor[object]:
+        built = Executor.build(
+            self._schema,
+            operation.document,
+            context_value=context,
+            raw_variable_values=operation.request.variables,
+            operation_name=operation.request.operation_name,
+            hide_suggestions=not self._debug,
+        )
+        if isinstance(built, Executor):
+            return built
+        raise RequestError([{"message": error.message, "extensions": {"code": "BAD_USER_INPUT"}} for error in built])
+
+    def _encode(self, result: object) -> bytes:
+        if not isinstance(result, ExecutionResult):
+            raise TypeError("incremental delivery is not supported")
+        response: dict[str, object] = {"data": result.data}
+        if result.errors:
+            response["errors"] = self._errors.format_all(result.errors)
+        if result.extensions:
+            response["extensions"] = result.extensions
+        return msgspec.json.encode(response)
+
+    def _encode_failure(self, exc: Exception) -> bytes:
+        return msgspec.json.encode({"data": None, "errors": [self._errors.format(exc)]})
+
+
+def encode_request_error(error: RequestError) -> bytes:
+    """Write the response to a request that was not executed: it has no `data` at all."""
+    return msgspec.json.encode({"errors": error.errors})
+
+
+def _errors_of(result: object) -> list[GraphQLError]:
+    errors = result.errors if isinstance(result, ExecutionResult) else None
+    return errors or [GraphQLError("The subscription has no source.")]
+
+
+def _no_operation(request: Request) -> dict[str, object]:
+    message = (
+        "The document holds several operations: operationName must say which."
+        if request.operation_name is None
+        else f"The document holds no operation named {request.operation_name!r}."
+    )
+    return {"message": message, "extensions": {"code": "BAD_USER_INPUT"}}
+
+
+async def _settle(value: Awaitable[T] | T) -> T:
+    return await value if inspect.isawaitable(value) else value
+
+
+@asynccontextmanager
+async def _closing(source: AsyncIterable[object]) -> AsyncIterator[None]:
+    """Begin to listen now, not at the first event; close the source in the end."""
+    try:
+        if isinstance(source, Stream):
+            await source.open()
+        yield
+    finally:
+        aclose = getattr(source, "aclose", None)
+        if aclose is not None:
+            await aclose()

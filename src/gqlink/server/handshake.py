@@ -1,0 +1,59 @@
+"""What an ASGI scope says: who asks, from where, with which credential; the same for HTTP and for a handshake."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.requests import HTTPConnection
+
+from gqlink.auth import Credentials, credentials_from_http
+from gqlink.server.transport import Transport
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+    from gqlink.server.host import Host
+    from gqlink.server.origin import Refusal
+
+__all__ = ("credentials_of", "facts_of", "peer_of", "refusal_of")
+
+_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+
+def refusal_of(host: Host, scope: Scope) -> Refusal | None:
+    """Say why a request or handshake does not get in; None when it does."""
+    request = HTTPConnection(scope)
+    return host.doorkeeper.refusal(
+        host=request.headers.get("host"),
+        origins=request.headers.getlist("origin"),
+        cookie=host.cookie is not None and host.cookie in request.cookies,
+    )
+
+
+def credentials_of(host: Host, scope: Scope) -> Credentials:
+    """Find the credential that the headers carry.
+
+    Raises:
+        MalformedCredentials: It cannot be read, or two explicit ones disagree.
+    """
+    request = HTTPConnection(scope)
+    cookie = None if host.cookie is None else request.cookies.get(host.cookie)
+    return credentials_from_http(authorization=request.headers.getlist("authorization"), cookie=cookie)
+
+
+def facts_of(scope: Scope, *, socket: int | None = None, subprotocol: str | None = None) -> Transport:
+    """Return what the application may know of a request or handshake; no credential is in it."""
+    headers = {name: value for name, value in HTTPConnection(scope).headers.items() if name not in _SECRET_HEADERS}
+    return Transport(
+        kind="http" if scope["type"] == "http" else "websocket",
+        client=peer_of(scope),
+        headers=headers,
+        subprotocol=subprotocol,
+        socket=socket,
+    )
+
+
+def peer_of(scope: Scope) -> str | None:
+    """Return the peer's address, such as "127.0.0.1:50312"; None where the server does not tell."""
+    client = scope.get("client")
+    return None if client is None else f"{client[0]}:{client[1]}"

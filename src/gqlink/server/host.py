@@ -1,0 +1,84 @@
+"""What all transports of one application share."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from typing import TYPE_CHECKING
+
+from gqlink.server.tasks import TaskSet
+from gqlink.server.transport import Context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gqlink.auth import Identity
+    from gqlink.server.authentication import Authentication
+    from gqlink.server.clock import Clock
+    from gqlink.server.execution import Execution
+    from gqlink.server.limits import Limits
+    from gqlink.server.listener import SocketListener
+    from gqlink.server.masking import ErrorFormatter
+    from gqlink.server.origin import Doorkeeper
+    from gqlink.server.transport import SocketEvent, Transport
+
+__all__ = ("Host",)
+
+_log = logging.getLogger("gqlink.server")
+
+
+class Host:
+    """The parts of one `GraphQLApp`, as its transports see them.
+
+    Args:
+        execution: Runs operations.
+        authentication: Says who somebody is.
+        doorkeeper: Says who may ask.
+        errors: Says what a client may read of errors.
+        limits: The bounds.
+        clock: The time.
+        build_context: The application's own, or None for `Context`.
+        cookie: The name of the cookie that may carry a token; None for no cookie.
+        on_socket_event: Called with each `SocketEvent`.
+    """
+
+    def __init__(
+        self,
+        *,
+        execution: Execution,
+        authentication: Authentication,
+        doorkeeper: Doorkeeper,
+        errors: ErrorFormatter,
+        limits: Limits,
+        clock: Clock,
+        build_context: Callable[[Identity, Transport], object] | None,
+        cookie: str | None,
+        on_socket_event: Callable[[SocketEvent], None] | None,
+    ) -> None:
+        self.execution = execution
+        self.authentication = authentication
+        self.doorkeeper = doorkeeper
+        self.errors = errors
+        self.limits = limits
+        self.clock = clock
+        self.cookie = cookie
+        self.context: Callable[[Identity, Transport], object] = build_context or Context
+        self.mutations = TaskSet()
+        self.queries = TaskSet()
+        self.listeners: set[SocketListener] = set()
+        self.closing = False
+        self._on_socket_event = on_socket_event
+        self._sockets = itertools.count(1)
+
+    def number_socket(self) -> int:
+        """Return the number of one more socket."""
+        return next(self._sockets)
+
+    def notify(self, event: SocketEvent) -> None:
+        """Tell the application; what it does wrong there is its own business, and logged."""
+        if self._on_socket_event is None:
+            return
+        try:
+            self._on_socket_event(event)
+        except Exception:  # noqa: BLE001 -- a hook must not harm a socket
+            _log.exception("on_socket_event failed")

@@ -1,0 +1,166 @@
+"""Reading a GraphQL request from HTTP: method, media types, body or query string.
+
+Source: GraphQL over HTTP (draft), sections 4 and 5.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from gqlink.protocol import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request as HttpRequest
+
+__all__ = ("GRAPHQL_RESPONSE", "JSON", "BadRequest", "negotiate", "read_body", "read_query_string", "read_request")
+
+GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
+JSON: Final = "application/json"
+
+_MEMBERS: Final = ("query", "variables", "operationName", "extensions")
+
+
+class BadRequest(Exception):
+    """A request that is no GraphQL request.
+
+    Args:
+        status: The HTTP status.
+        message: What is wrong and what would be right.
+        code: The `extensions.code`.
+        headers: Further headers of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = "BAD_USER_INPUT",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.headers = headers or {}
+
+
+def negotiate(accept: str | None) -> str:
+    """Choose the media type of the answer.
+
+    Args:
+        accept: The `Accept` header; absent means `application/json`, as clients older than the draft expect.
+
+    Raises:
+        BadRequest: 406, nothing that we can write is accepted.
+    """
+    if not accept:
+        return JSON
+    best, quality = None, 0.0
+    for entry in accept.split(","):
+        media_type, _, parameters = entry.partition(";")
+        offered = _ACCEPTED.get(media_type.strip().lower())
+        weight = _weight(parameters)
+        # At equal weight the first one named wins.
+        if offered is not None and weight > quality:
+            best, quality = offered, weight
+    if best is None:
+        raise BadRequest(406, f"The answer can be {GRAPHQL_RESPONSE} or {JSON}; Accept allows neither.")
+    return best
+
+
+_ACCEPTED: Final = {
+    GRAPHQL_RESPONSE: GRAPHQL_RESPONSE,
+    JSON: JSON,
+    "application/*": JSON,
+    "*/*": JSON,
+}
+
+
+def _weight(parameters: str) -> float:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.strip().partition("=")
+        if name.lower() == "q":
+            try:
+                return min(max(float(value), 0.0), 1.0)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+async def read_body(http: HttpRequest, *, max_bytes: int) -> bytes:
+    """Read the body of a POST.
+
+    Raises:
+        BadRequest: 415, it is no JSON in UTF-8; 413, it is over `max_bytes`.
+    """
+    media_type, _, parameters = http.headers.get("content-type", "").partition(";")
+    if media_type.strip().lower() != JSON:
+        raise BadRequest(415, f"A POST must have a JSON body: Content-Type: {JSON}.", headers={"accept": JSON})
+    if not _is_utf8(parameters):
+        raise BadRequest(415, "The body must be UTF-8.", headers={"accept": JSON})
+    body = bytearray()
+    async for chunk in http.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            raise BadRequest(413, f"message_bytes is limited to {max_bytes}.", code="LIMIT_EXCEEDED")
+    return bytes(body)
+
+
+def _is_utf8(parameters: str) -> bool:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.strip().partition("=")
+        if name.lower() == "charset":
+            return value.strip('" ').lower() in {"utf-8", "utf8"}
+    return True
+
+
+def read_request(body: bytes) -> Request:
+    """Read a GraphQL request from a JSON body.
+
+    Raises:
+        BadRequest: 400, it is no JSON, or not of the right shape.
+    """
+    if not body.strip():
+        raise BadRequest(400, "The body is empty: it must be a JSON object with a query.")
+    try:
+        return _REQUEST.decode(body)
+    except msgspec.ValidationError as exc:
+        detail = str(exc).replace("`$.", "`").replace("`$`", "the body")
+        raise BadRequest(400, f"The request must be a JSON object with a query: {detail}.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadRequest(400, "The body is not readable JSON.") from None
+
+
+_REQUEST: Final = msgspec.json.Decoder(Request)
+
+
+def read_query_string(parameters: Mapping[str, str]) -> Request:
+    """Read a GraphQL request from the query string of a GET; `variables` and `extensions` are JSON there.
+
+    Raises:
+        BadRequest: 400, the query is missing, or a member is not of the right shape.
+    """
+    members: dict[str, object] = {}
+    for name in _MEMBERS:
+        value = parameters.get(name)
+        if value is not None:
+            members[name] = _json(name, value) if name in {"variables", "extensions"} else value
+    if "query" not in members:
+        raise BadRequest(400, "The parameter query is missing.")
+    try:
+        return msgspec.convert(members, Request)
+    except msgspec.ValidationError as exc:
+        detail = str(exc).replace("`$.", "`")
+        raise BadRequest(400, f"A parameter is of the wrong type: {detail}.") from None
+
+
+def _json(name: str, value: str) -> object:
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        raise BadRequest(400, f"The parameter {name} is not readable JSON.") from None

@@ -1,0 +1,289 @@
+"""The WebSocket shell: a synchronous listener between one socket and the protocol machine.
+
+Whoever owns the socket calls `on_text`, `on_binary` and `on_lost`, and provides an outlet that takes frames. The
+listener owns the machine, the operations' tasks and one timer; it never waits. The plain ASGI loop
+(asgi_socket.py) is the first adapter for it.
+
+What must stay true: frames reach the outlet in the machine's order; nothing reaches a resolver before the ack; an
+operation that has ended says nothing more; a mutation is never cancelled by its client.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from gqlink.auth import ANONYMOUS, credentials_from_init
+from gqlink.errors import AuthError, AuthUnavailable, ConnectionClosed
+from gqlink.protocol import (
+    AckAddition,
+    CloseCode,
+    Closed,
+    CompleteReceived,
+    ConnectionLimits,
+    InitReceived,
+    Phase,
+    ServerConnection,
+    SubscribeReceived,
+    ack_payload,
+)
+from gqlink.server.documents import is_mutation, is_subscription
+from gqlink.server.execution import RequestError
+from gqlink.server.tasks import TaskSet
+from gqlink.server.transport import SocketEvent
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping, Sequence
+
+    from gqlink.auth import Credentials, Identity
+    from gqlink.protocol import Dialect, Event, Frame
+    from gqlink.server.clock import Timer
+    from gqlink.server.execution import Operation
+    from gqlink.server.host import Host
+    from gqlink.server.transport import Transport
+
+__all__ = ("Outlet", "SocketListener")
+
+_log = logging.getLogger("gqlink.server")
+
+
+class Outlet(Protocol):
+    """Where a listener's frames go."""
+
+    def write(self, frames: Sequence[Frame]) -> None:
+        """Take frames to send, in order, without waiting; a `Close` is the last one."""
+
+    async def wait_writable(self) -> None:
+        """Wait while too much is waiting to be sent; return at once when the socket is gone."""
+
+
+class Running:
+    """One operation on this socket; `live` until it has ended for the client."""
+
+    __slots__ = ("id", "live", "mutation", "task")
+
+    def __init__(self, operation_id: str, *, mutation: bool) -> None:
+        self.id = operation_id
+        self.mutation = mutation
+        self.live = True
+        self.task: asyncio.Task[None] | None = None
+
+
+class SocketListener:
+    """One client's socket.
+
+    Args:
+        host: What the application shares between all transports.
+        outlet: Where frames go.
+        dialect: The subprotocol agreed on.
+        transport: What is known of the handshake.
+        handshake: The credentials that the handshake carried.
+    """
+
+    def __init__(
+        self, host: Host, outlet: Outlet, dialect: Dialect, *, transport: Transport, handshake: Credentials
+    ) -> None:
+        self._host = host
+        self._outlet = outlet
+        self._transport = transport
+        self._handshake = handshake
+        self._identity: Identity = ANONYMOUS
+        self._running: dict[str, Running] = {}
+        self._tasks = TaskSet()
+        self._connection = ServerConnection(dialect, now=host.clock.now(), limits=_connection_limits(host))
+        self._timer: Timer | None = None
+        self._set_timer()
+        self._notify("opened")
+
+    @property
+    def identity(self) -> Identity:
+        """Who the socket speaks for; anonymous before the ack."""
+        return self._identity
+
+    def on_text(self, text: str | bytes) -> None:
+        """Take one text message."""
+        self._handle(self._connection.receive(text, now=self._host.clock.now()))
+
+    def on_binary(self) -> None:
+        """Take note of one binary message."""
+        self._handle(self._connection.receive_binary(now=self._host.clock.now()))
+
+    def on_lost(self, code: int, reason: str = "") -> None:
+        """Take note that the socket is gone; harmless when the conversation is over already."""
+        self._handle(self._connection.disconnected(code, reason))
+
+    def close(self, code: int, reason: str) -> None:
+        """End the conversation from our side."""
+        self._handle(self._connection.close(code, reason))
+
+    async def wait_ended(self, *, seconds: float | None = None) -> bool:
+        """Wait until every task of this socket has ended; mutations belong to the application and go on."""
+        return await self._tasks.wait(seconds=seconds)
+
+    def _handle(self, events: list[Event]) -> None:
+        for event in events:
+            match event:
+                case SubscribeReceived():
+                    self._start(event)
+                case CompleteReceived():
+                    self._stop(event.id)
+                case InitReceived():
+                    self._tasks.spawn(self._authenticate(event.payload), name=self._name("authenticate"))
+                case Closed():
+                    self._ended(event)
+                case _:
+                    pass  # pings and pongs are the machine's own business
+        self._flush()
+
+    def _flush(self) -> None:
+        frames = self._connection.outgoing()
+        if frames:
+            self._outlet.write(frames)
+
+    async def _authenticate(self, payload: Mapping[str, object] | None) -> None:
+        deadline = self._connection.deadline
+        seconds = 0.0 if deadline is None else deadline - self._host.clock.now()
+        try:
+            credentials = credentials_from_init(payload, handshake=self._handshake)
+            identity = await self._host.authentication.identify(credentials, seconds=seconds)
+        except AuthError as exc:
+            self._refuse(exc.close_code, exc.reason)
+        except AuthUnavailable as exc:
+            self._refuse(exc.close_code, "Try again later")
+        except TimeoutError:
+            self._refuse(CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout")
+        else:
+            self._admit(identity)
+
+    def _admit(self, identity: Identity) -> None:
+        expires_in = None if identity.expires_at is None else identity.expires_at - self._host.clock.wall()
+        addition = AckAddition(
+            subject=identity.subject, expires_in=None if expires_in is None else round(max(expires_in, 0.0), 3)
+        )
+        self._identity = identity
+        try:
+            held = self._connection.acknowledge(ack_payload(addition))
+        except ConnectionClosed:
+            return  # the client left, or its time was up, while we made up our mind
+        self._set_timer()
+        self._notify("acknowledged")
+        self._handle(held)
+
+    def _refuse(self, code: int, reason: str) -> None:
+        events = self._connection.refuse(code, reason)
+        if events:
+            self._notify("refused", code=code, reason=reason)
+        self._handle(events)
+
+    def _start(self, event: SubscribeReceived) -> None:
+        try:
+            operation = self._host.execution.prepare(event.request)
+        except RequestError as exc:
+            self._connection.error(event.id, exc.errors)
+            return
+        running = Running(event.id, mutation=is_mutation(operation.node))
+        self._running[event.id] = running
+        owner = self._host.mutations if running.mutation else self._tasks
+        run = self._run_subscription if is_subscription(operation.node) else self._run_once
+        running.task = owner.spawn(run(running, operation), name=self._name("operation"))
+
+    def _stop(self, operation_id: str) -> None:
+        running = self._running.pop(operation_id, None)
+        if running is not None:
+            running.live = False
+            if not running.mutation and running.task is not None:
+                running.task.cancel()
+
+    async def _run_once(self, running: Running, operation: Operation) -> None:
+        try:
+            payload = await self._host.execution.run(operation, self._context)
+        except RequestError as exc:
+            self._fail(running, exc)
+        else:
+            self._deliver(running, payload)
+            self._complete(running)
+
+    async def _run_subscription(self, running: Running, operation: Operation) -> None:
+        events = self._host.execution.events(operation, self._context)
+        try:
+            async for payload in events:
+                self._deliver(running, payload)
+                await self._outlet.wait_writable()
+        except RequestError as exc:
+            self._fail(running, exc)
+        else:
+            self._complete(running)
+        finally:
+            await events.aclose()
+
+    def _context(self) -> object:
+        return self._host.context(self._identity, self._transport)
+
+    def _deliver(self, running: Running, payload: bytes) -> None:
+        if running.live:
+            self._connection.next(running.id, payload)
+            self._flush()
+
+    def _complete(self, running: Running) -> None:
+        if running.live:
+            self._forget(running)
+            self._connection.complete(running.id)
+            self._flush()
+
+    def _fail(self, running: Running, exc: RequestError) -> None:
+        if running.live:
+            self._forget(running)
+            self._connection.error(running.id, exc.errors)
+            self._flush()
+
+    def _forget(self, running: Running) -> None:
+        running.live = False
+        self._running.pop(running.id, None)
+
+    def _ended(self, event: Closed) -> None:
+        """End everything that belongs to this socket; the close frame, if any, is flushed by the caller."""
+        for operation_id in list(self._running):
+            self._stop(operation_id)
+        self._tasks.cancel()
+        self._set_timer()
+        self._host.listeners.discard(self)
+        self._notify("closed", code=event.code, reason=event.reason)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._connection.deadline is not None:
+            self._timer = self._host.clock.call_at(self._connection.deadline, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._handle(self._connection.expire(now=self._host.clock.now()))
+        if self._connection.phase is not Phase.CLOSED:
+            self._set_timer()  # a timer may come a hair too early
+
+    def _notify(self, kind: str, *, code: int | None = None, reason: str = "") -> None:
+        self._host.notify(
+            SocketEvent(
+                socket=self._transport.socket or 0,
+                kind=kind,  # type: ignore[arg-type] # the four words stand in this file
+                identity=self._identity,
+                client=self._transport.client,
+                subprotocol=self._transport.subprotocol,
+                code=code,
+                reason=reason,
+            )
+        )
+
+    def _name(self, what: str) -> str:
+        return f"gqlink socket {self._transport.socket} {what}"
+
+
+def _connection_limits(host: Host) -> ConnectionLimits:
+    limits = host.limits
+    return ConnectionLimits(
+        init_seconds=limits.init_seconds,
+        message_bytes=limits.message_bytes,
+        operation_id_bytes=limits.operation_id_bytes,
+        operations=limits.operations_per_socket,
+    )

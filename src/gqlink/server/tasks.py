@@ -1,0 +1,70 @@
+"""Tasks that have an owner: nothing runs that nobody would end, and no failure goes unseen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+__all__ = ("TaskSet",)
+
+T = TypeVar("T")
+
+_log = logging.getLogger("gqlink.server")
+
+
+class TaskSet:
+    """The tasks of one owner, without fate-sharing: one that fails is reported, its siblings live."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str, report: bool = True) -> asyncio.Task[T]:
+        """Start a task that belongs to this set.
+
+        Args:
+            coroutine: What it does.
+            name: For logs.
+            report: Log its failure; False where somebody else looks at its outcome.
+        """
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._report if report else self._forget)
+        return task
+
+    def cancel(self) -> None:
+        """Ask all of them to end."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def wait(self, *, seconds: float | None) -> bool:
+        """Wait until all of them have ended.
+
+        Args:
+            seconds: How long at most; None for as long as it takes.
+
+        Returns:
+            Whether they have.
+        """
+        own = asyncio.current_task()
+        others = [task for task in self._tasks if task is not own]
+        if not others:
+            return True
+        _, pending = await asyncio.wait(others, timeout=seconds)
+        return not pending
+
+    def _report(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            _log.error("task %s failed", task.get_name(), exc_info=exc)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, so that nobody is warned of a failure after the client has left
