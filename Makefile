@@ -1,18 +1,81 @@
 # One door to everything. `make` alone lists what there is.
 .DEFAULT_GOAL := help
-PY := .venv/bin/python
-PIP := $(PY) -m pip --disable-pip-version-check install --quiet
-UV_COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-emit-index-url --no-annotate
 
-.PHONY: help setup run test check format lock clean
+# Another interpreter in an environment of its own: make test PYTHON=python3.13 VENV=.venv-3.13
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+CORES := tests/protocol tests/auth tests/pubsub tests/testing/test_transcripts.py
+CORE_ROOMS := gqlink.protocol,gqlink.auth,gqlink.pubsub
+
+.PHONY: help setup run test check format lock clean cores rooms tidy
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1: /p' $(MAKEFILE_LIST)
 
+setup: $(VENV)/.run-ready  ## prepare .venv/bin/gqlink, and nothing else
+
+run: setup  ## start the chat for a try, with three accounts to sign in as
+	@exec $(BIN)/gqlink serve --demo
+
+test: cores rooms  ## set everything up and run every test
+
+check: tidy test  ## everything CI runs: format, lint, types, layers, and every test
+
+format: $(VENV)/.dev-ready  ## rewrite files in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
 lock:  ## rewrite requirements/*.txt from pyproject.toml
-	python3 -m venv .venv-lock
+	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet uv
 	$(UV_COMPILE) --all-extras --group dev pyproject.toml -o requirements/dev.txt
 	$(UV_COMPILE) --extra cli --group build -c requirements/dev.txt pyproject.toml -o requirements/run.txt
+	$(UV_COMPILE) --group node -c requirements/dev.txt pyproject.toml -o requirements/node.txt
 	rm -rf .venv-lock
+
+clean:  ## drop everything make made
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* dist build
+	find . -name node_modules -type d -prune -exec rm -rf {} +
+
+UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url --no-annotate
+
+# The cores answer for themselves: every branch by their own tests alone.
+cores: $(VENV)/.dev-ready
+	COVERAGE_FILE=.coverage.cores $(BIN)/coverage run --source=$(CORE_ROOMS) -m pytest -q $(CORES)
+	COVERAGE_FILE=.coverage.cores $(BIN)/coverage report --fail-under=100 --skip-covered --show-missing
+
+rooms: $(VENV)/.dev-ready $(VENV)/.node-ready
+	$(BIN)/python -m pytest -q $(addprefix --ignore=,$(CORES))
+
+tidy: $(VENV)/.dev-ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gqlink needs Python 3.11 or later")'
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || (apt-get install -y -q python3-venv && $(PYTHON) -m venv $(VENV))
+
+$(VENV)/.run-ready: requirements/run.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing gqlink and what it runs on"
+	@$(PIP) -r requirements/run.txt
+	@$(INSTALL_GQLINK)
+	@touch $@
+
+$(VENV)/.dev-ready: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing gqlink and what its tests need"
+	@$(PIP) -r requirements/dev.txt
+	@$(INSTALL_GQLINK)
+	@touch $@ $(VENV)/.run-ready
+
+# The stock JavaScript clients need Node: the machine's, or one out of a Python wheel.
+$(VENV)/.node-ready: requirements/node.txt | $(VENV)/.dev-ready
+	@command -v npm >/dev/null || (echo "Installing Node" && $(PIP) -r requirements/node.txt)
+	@touch $@
+
+INSTALL_GQLINK = $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .
