@@ -1,0 +1,188 @@
+"""The chat as an ASGI application; the only file that makes the parts and puts them together."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from gqlink.auth import ANONYMOUS, PasswordHasher, TokenSigner
+from gqlink.chat.accounts import Accounts
+from gqlink.chat.context import ChatContext
+from gqlink.chat.conversation import Conversation
+from gqlink.chat.data import KEYS_FILE, prepare_directory
+from gqlink.chat.database import database_url
+from gqlink.chat.keys import load_signing_keys
+from gqlink.chat.login import Login
+from gqlink.chat.resolvers import chat_schema
+from gqlink.chat.store import Store, StoreUnavailable
+from gqlink.pubsub import MemoryBroker
+from gqlink.server import GraphQLApp
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from starlette.requests import Request
+
+    from gqlink.auth import Authenticate, Credentials, Identity
+    from gqlink.chat.settings import ChatSettings
+    from gqlink.server import SocketEvent
+
+ISSUER: Final = "gqlink-chat"
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the application is made of, besides its routes."""
+
+    store: Store
+    hasher: PasswordHasher
+    accounts: Accounts
+    broker: MemoryBroker
+    conversation: Conversation
+
+
+def create_app(settings: ChatSettings, *, on_socket_event: Callable[[SocketEvent], None] | None = None) -> Starlette:
+    """Make the application: /graphql over HTTP and WebSocket, POST /login, GET /healthz.
+
+    Reads the signing keys, or makes the first one; this is a short blocking read of one file. The database is opened
+    and migrated when the application starts. An application is started once.
+
+    Args:
+        settings: What was chosen.
+        on_socket_event: Called with each step in the life of a socket.
+
+    Raises:
+        DataUnusable: The data directory, the keys in it, or the database's URL cannot be used. At start-up, which is
+            the lifespan's business, it says the same of the database.
+    """
+    prepare_directory(settings.data_dir)
+    keys = load_signing_keys(settings.data_dir / KEYS_FILE)
+    signer = TokenSigner(keys, issuer=ISSUER, audience=ISSUER, lifetime=settings.token_seconds)
+    parts = _make_parts(settings)
+    graphql = _make_graphql(settings, signer=signer, parts=parts, on_socket_event=on_socket_event)
+    login = Login(parts.accounts, signer=signer, lifetime=settings.token_seconds)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with _started(parts, demo=settings.demo), graphql.lifespan(app):
+            yield
+
+    routes = [
+        *graphql.routes("/graphql"),
+        Route("/login", login, middleware=[_host_guard(settings)]),
+        Route("/healthz", _health(parts.store)),
+    ]
+    return Starlette(routes=routes, middleware=[_cross_origin(settings)], lifespan=lifespan)
+
+
+@asynccontextmanager
+async def open_accounts(settings: ChatSettings) -> AsyncIterator[Accounts]:
+    """Open the accounts without a server, for whoever administers them; a running server notices at once.
+
+    Raises:
+        DataUnusable: The data directory or the database cannot be used.
+    """
+    prepare_directory(settings.data_dir)
+    parts = _make_parts(settings)
+    async with _started(parts, demo=False):
+        yield parts.accounts
+
+
+def token_authentication(signer: TokenSigner, *, clock: Callable[[], float] = time.time) -> Authenticate:
+    """Make the one coroutine that says whom credentials stand for: absent ones for nobody, others for their subject.
+
+    It raises `InvalidToken` or `TokenExpired`, and asks no database.
+    """
+
+    async def authenticate(credentials: Credentials) -> Identity:
+        if credentials.token is None:
+            return ANONYMOUS
+        return signer.verify(credentials.token, now=clock())
+
+    return authenticate
+
+
+def _make_parts(settings: ChatSettings) -> _Parts:
+    store = Store(database_url(settings.data_dir, given=settings.database_url))
+    hasher = PasswordHasher()
+    broker = MemoryBroker()
+    return _Parts(
+        store=store,
+        hasher=hasher,
+        accounts=Accounts(store, hasher=hasher, demo=settings.demo),
+        broker=broker,
+        conversation=Conversation(store, broker=broker),
+    )
+
+
+def _make_graphql(
+    settings: ChatSettings,
+    *,
+    signer: TokenSigner,
+    parts: _Parts,
+    on_socket_event: Callable[[SocketEvent], None] | None,
+) -> GraphQLApp:
+    return GraphQLApp(
+        chat_schema(),
+        authenticate=token_authentication(signer),
+        context=lambda identity, _: ChatContext(identity, parts.conversation),
+        broker=parts.broker,
+        allowed_origins=settings.origins,
+        allowed_hosts=settings.allowed_hosts,
+        debug=settings.debug,
+        on_socket_event=on_socket_event,
+    )
+
+
+@asynccontextmanager
+async def _started(parts: _Parts, *, demo: bool) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        # Closed from the last to the first: what has been said is still stored and heard.
+        for part in (parts.store, parts.hasher, parts.broker, parts.conversation):
+            stack.push_async_callback(part.aclose)
+        await parts.store.open()
+        if demo:
+            await parts.accounts.seed_demo()
+        yield
+
+
+def _host_guard(settings: ChatSettings) -> Middleware:
+    # A page whose name was rebound to this address gives itself away by it. GraphQLApp looks at its Host itself.
+    hosts = [f"[{host}]" if ":" in host else host for host in settings.allowed_hosts]
+    return Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
+
+
+def _cross_origin(settings: ChatSettings) -> Middleware:
+    return Middleware(
+        CORSMiddleware,
+        allow_origin_regex=_origin_pattern(settings.origins),
+        allow_methods=("GET", "POST"),
+        allow_headers=("authorization", "content-type"),
+    )
+
+
+def _origin_pattern(origins: Sequence[str]) -> str:
+    """Write origins, in which ":*" stands for every port, as a regular expression; without any, it fits none."""
+    plain = [re.escape(origin.lower().rstrip("/")) for origin in origins]
+    return "|".join(each.replace(r":\*", r"(:[0-9]+)?") for each in plain) or r"(?!)"
+
+
+def _health(store: Store) -> Callable[[Request], object]:
+    async def health(_: Request) -> JSONResponse:
+        try:
+            await store.check()
+        except StoreUnavailable:
+            return JSONResponse({"status": "unavailable"}, status_code=503, headers={"cache-control": "no-store"})
+        return JSONResponse({"status": "ok"}, headers={"cache-control": "no-store"})
+
+    return health

@@ -1,0 +1,117 @@
+"""Which database, and how it is spoken to: SQLite beside the signing keys, or PostgreSQL by URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from gqlink.chat.data import DATABASE_FILE, DataUnusable, prepare_file
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+DRIVERS: Final = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+BUSY_SECONDS: Final = 5
+SQLITE_CONNECTIONS: Final = 4  # each is a thread
+WRITING: Final = {"gqlink_writing": True}  # the execution options of a connection that writes
+
+
+def database_url(data_dir: Path, *, given: str | None) -> URL:
+    """Say which database to use.
+
+    Args:
+        data_dir: Where SQLite's file lies when no database is given.
+        given: "sqlite:///path" or "postgresql://user:password@host/name", or None.
+
+    Raises:
+        DataUnusable: The URL cannot be read, is for another kind of database, or for one in memory, which
+            every connection would see differently.
+    """
+    if given is None:
+        return URL.create("sqlite+aiosqlite", database=str(data_dir / DATABASE_FILE))
+    try:
+        url = make_url(given)
+    except ArgumentError:
+        raise DataUnusable("the database URL", detail="cannot be read as a URL") from None
+    if url.drivername not in DRIVERS:
+        raise DataUnusable(shown(url), detail="only sqlite and postgresql are supported")
+    if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
+        raise DataUnusable(shown(url), detail="SQLite needs a file here: sqlite:///path")
+    return url.set(drivername=DRIVERS[url.drivername])
+
+
+def shown(url: URL) -> str:
+    """Write a URL for people and logs, without its password."""
+    return url.render_as_string(hide_password=True)
+
+
+def open_engine(url: URL) -> AsyncEngine:
+    """Make the engine that the store works with; it connects when it is first used.
+
+    Raises:
+        DataUnusable: SQLite's file cannot be made.
+    """
+    if url.get_backend_name() != "sqlite":
+        return create_async_engine(url, pool_pre_ping=True)
+    _prepare_file(url)
+    engine = create_async_engine(url, pool_size=SQLITE_CONNECTIONS, max_overflow=0)
+    _teach_sqlite(engine, foreign_keys=True)
+    return engine
+
+
+def open_migration_engine(url: URL) -> AsyncEngine:
+    """Make the engine that migrates: it keeps no connection, and SQLite's foreign keys are off.
+
+    With them on, writing a table anew, which is how SQLite alters one, would delete what refers to it.
+
+    Raises:
+        DataUnusable: SQLite's file cannot be made.
+    """
+    engine = create_async_engine(url, poolclass=NullPool)
+    if url.get_backend_name() == "sqlite":
+        _prepare_file(url)
+        _teach_sqlite(engine, foreign_keys=False)
+    return engine
+
+
+def _prepare_file(url: URL) -> None:
+    prepare_file(Path(url.database or ""))
+
+
+def _teach_sqlite(engine: AsyncEngine, *, foreign_keys: bool) -> None:
+    pragmas = (
+        f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}",
+        "PRAGMA journal_mode = WAL",
+        f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}",
+    )
+
+    def configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # the driver would open transactions late, and none for DDL
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(pragma)
+        cursor.close()
+
+    def begin(connection: Connection) -> None:
+        # Writers queue up at the start: a transaction that reads first and then writes can fail at once, without
+        # waiting, when another wrote in between. Readers run single statements and need no transaction.
+        if connection.get_execution_options().get("gqlink_writing"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    event.listen(engine.sync_engine, "connect", configure)
+    event.listen(engine.sync_engine, "begin", begin)

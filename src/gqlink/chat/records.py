@@ -1,0 +1,60 @@
+"""What the chat is about: accounts, rooms and messages, as plain immutable values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody who may log in.
+
+    Attributes:
+        id: The store's own number.
+        name: As it was written when the account was made; names that differ only in case are the same name.
+        password_hash: An encoded argon2 hash.
+        is_demo: The password is public knowledge, so the account is of use only in demo mode.
+    """
+
+    id: int
+    name: str
+    password_hash: str = field(repr=False)
+    is_demo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A place to talk.
+
+    Attributes:
+        id: 1 to 64 characters of a-z, 0-9 and "-".
+        title: For people.
+    """
+
+    id: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something that was said; never changed afterwards.
+
+    Attributes:
+        id: Ascending in the order of publication.
+        client_id: What the author's client called it, unique per author, or None.
+        author: The author's name.
+        room: Where it was said.
+        text: 1 to 4000 characters.
+        created_at: Aware, in UTC.
+    """
+
+    id: int
+    client_id: str | None
+    author: str
+    room: Room
+    text: str
+    created_at: datetime

@@ -1,0 +1,56 @@
+"""What can be chosen about a chat server."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TOKEN_SECONDS: Final = 900.0
+DEMO_TOKEN_SECONDS: Final = 120.0  # short enough to watch a renewal
+
+LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+LOOPBACK_ORIGINS: Final = ("http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatSettings:
+    """What can be chosen about a chat server; safe as it stands.
+
+    Attributes:
+        data_dir: Where the signing keys are, and SQLite's file; made with mode 0700 if missing.
+        database_url: "sqlite:///path" or "postgresql://user:password@host/name"; None for a file in `data_dir`.
+        demo: Make alice, bob and charlie, with public passwords, and let them log in.
+        token_lifetime: Of an access token, in seconds; None for 900, or 120 in a demo.
+        allowed_origins: Web origins besides its own that may use the server, such as "https://chat.example" or,
+            for every port, "http://localhost:*". A demo adds every port of this machine.
+        allowed_hosts: Names under which the server may be addressed, without ports.
+        debug: Show introspection, suggestions and unmasked errors. Not implied by `demo`.
+    """
+
+    data_dir: Path
+    database_url: str | None = None
+    demo: bool = False
+    token_lifetime: float | None = None
+    allowed_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = LOOPBACK
+    debug: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.token_seconds) and self.token_seconds > 0):
+            raise ValueError(f"token_lifetime must be a positive number of seconds, not {self.token_lifetime}")
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Which web origins besides its own may use the server."""
+        return self.allowed_origins + (LOOPBACK_ORIGINS if self.demo else ())
+
+    @property
+    def token_seconds(self) -> float:
+        """How long an access token lasts, in seconds."""
+        if self.token_lifetime is not None:
+            return self.token_lifetime
+        return DEMO_TOKEN_SECONDS if self.demo else TOKEN_SECONDS

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from gqlink.chat.data import DataUnusable
+from gqlink.chat.database import database_url, open_engine, shown
+
+
+def test_the_database_is_a_file_in_the_data_directory_by_default() -> None:
+    """Nothing needs to be installed beside gqlink."""
+    assert database_url(Path("/data"), given=None).database == "/data/chat.sqlite3"
+
+
+@pytest.mark.parametrize(
+    ("given", "driver"),
+    [
+        ("sqlite:////data/other.sqlite3", "sqlite+aiosqlite"),
+        ("postgres://chat@db/chat", "postgresql+asyncpg"),
+        ("postgresql://chat@db/chat", "postgresql+asyncpg"),
+        ("postgresql+asyncpg://chat@db/chat", "postgresql+asyncpg"),
+    ],
+)
+def test_a_url_gets_the_asynchronous_driver(given: str, driver: str) -> None:
+    """Nobody needs to know the drivers' names."""
+    assert database_url(Path("/data"), given=given).drivername == driver
+
+
+@pytest.mark.parametrize("given", ["nonsense", "mysql://chat:secret@db/chat", "sqlite://", "sqlite:///:memory:"])
+def test_other_urls_are_refused_without_showing_a_password(given: str) -> None:
+    """SQLite in memory is refused too, since every connection would see a database of its own."""
+    with pytest.raises(DataUnusable) as caught:
+        database_url(Path("/data"), given=given)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_shown_url_has_no_password() -> None:
+    """Errors and logs quote the shown form only."""
+    assert shown(make_url("postgresql://chat:secret@db/chat")) == "postgresql://chat:***@db/chat"
+
+
+async def test_sqlite_waits_for_others_keeps_references_and_logs_ahead(tmp_path: Path) -> None:
+    """WAL lets readers read while somebody writes; foreign keys are off unless asked for; busy means wait."""
+    engine = open_engine(database_url(tmp_path, given=None))
+    try:
+        async with engine.connect() as connection:
+            pragmas = ("journal_mode", "foreign_keys", "busy_timeout")
+            found = [await connection.scalar(text(f"PRAGMA {pragma}")) for pragma in pragmas]
+    finally:
+        await engine.dispose()
+    assert found == ["wal", 1, 5000]
+
+
+@pytest.fixture
+def open_directory(tmp_path: Path) -> Path:
+    """A directory in which everybody may look."""
+    tmp_path.chmod(0o755)
+    return tmp_path
+
+
+def modes(directory: Path) -> dict[str, str]:
+    return {path.name: f"{path.stat().st_mode & 0o777:o}" for path in directory.iterdir()}
+
+
+async def test_sqlite_files_are_private_whatever_their_directory_allows(open_directory: Path) -> None:
+    """The write-ahead log holds what the database holds, so it gets the same mode."""
+    engine = open_engine(database_url(open_directory, given=None))
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text("CREATE TABLE t (x)"))
+            found = modes(open_directory)
+    finally:
+        await engine.dispose()
+    assert found == {"chat.sqlite3": "600", "chat.sqlite3-wal": "600", "chat.sqlite3-shm": "600"}
