@@ -25,7 +25,9 @@ GqlinkError
 ├── PermissionDenied                 logged in, but not allowed
 ├── BadUserInput                     an argument that the operation cannot take
 ├── LimitExceeded                    a bound of `Limits`; limit, allowed, actual
-└── SubscriberLagging                a subscriber fell behind its bounded buffer
+├── SubscriberLagging                a subscriber fell behind its bounded buffer
+├── DataUnusable                     what the chat keeps on disk or in its database needs a look
+└── StoreUnavailable                 temporary: the chat's database does not answer
 ```
 
 `temporary` says whether trying again may help. `extension_code` is the `extensions.code` under which a
@@ -48,6 +50,7 @@ __all__ = (
     "ConnectionEnded",
     "ConnectionLost",
     "ConnectionRefused",
+    "DataUnusable",
     "GqlinkError",
     "InvalidCredentials",
     "InvalidToken",
@@ -63,6 +66,7 @@ __all__ = (
     "RemoteProtocolError",
     "RequestFailed",
     "SessionRevoked",
+    "StoreUnavailable",
     "SubjectChanged",
     "SubscriberLagging",
     "TokenExpired",
@@ -394,3 +398,29 @@ class SubscriberLagging(GqlinkError):
 
     def __str__(self) -> str:
         return f"a subscriber of {self.topic!r} fell behind: {self.buffered} publications were waiting for it"
+
+
+class DataUnusable(GqlinkError):
+    """What the chat keeps on disk or in its database cannot be used as it is; somebody must look at it.
+
+    Args:
+        what: The file, directory or database, without any password.
+        detail: What is wrong with it, and what would help.
+    """
+
+    def __init__(self, what: str, *, detail: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.detail}"
+
+
+class StoreUnavailable(GqlinkError):
+    """The chat's database did not answer, or the store is closed; the cause is chained, for the log."""
+
+    temporary = True
+
+    def __str__(self) -> str:
+        return "The database is unavailable."

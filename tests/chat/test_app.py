@@ -7,9 +7,9 @@ import httpx2
 import pytest
 
 from gqlink.auth import ANONYMOUS, Credentials, Token, TokenSigner
-from gqlink.chat import ChatSettings, DataUnusable, create_app, open_accounts
+from gqlink.chat import ChatSettings, create_app, open_accounts
 from gqlink.chat.app import token_authentication
-from gqlink.errors import BadUserInput, InvalidToken, TokenExpired
+from gqlink.errors import BadUserInput, DataUnusable, InvalidToken, TokenExpired
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

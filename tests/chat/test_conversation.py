@@ -10,8 +10,8 @@ import pytest
 
 from gqlink.chat.conversation import Conversation
 from gqlink.chat.records import Message, Room
-from gqlink.chat.store import Store, StoreUnavailable
-from gqlink.errors import BadUserInput, LoginRequired
+from gqlink.chat.store import Store
+from gqlink.errors import BadUserInput, LoginRequired, StoreUnavailable
 from gqlink.pubsub import MemoryBroker, Position
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gqlink.chat.data import DataUnusable, prepare_directory, prepare_file
+from gqlink.chat.data import prepare_directory, prepare_file
+from gqlink.errors import DataUnusable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from gqlink.chat.data import DataUnusable
 from gqlink.chat.database import database_url, open_engine, shown
+from gqlink.errors import DataUnusable
 
 
 def test_the_database_is_a_file_in_the_data_directory_by_default() -> None:

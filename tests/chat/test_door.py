@@ -9,7 +9,6 @@ def test_the_door_shows_what_others_may_use() -> None:
         "DEMO_PASSWORDS",
         "Accounts",
         "ChatSettings",
-        "DataUnusable",
         "create_app",
         "open_accounts",
     )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gqlink.chat.data import DataUnusable
 from gqlink.chat.keys import load_signing_keys
+from gqlink.errors import DataUnusable
 
 if TYPE_CHECKING:
     from pathlib import Path

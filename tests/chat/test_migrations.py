@@ -10,9 +10,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from gqlink.chat.data import DataUnusable
 from gqlink.chat.migrations import migrate
 from gqlink.chat.tables import metadata
+from gqlink.errors import DataUnusable
 
 if TYPE_CHECKING:
     from pathlib import Path

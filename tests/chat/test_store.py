@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from gqlink.chat.records import Account, Message, Room
-from gqlink.chat.store import Store, StoreUnavailable
-from gqlink.errors import BadUserInput, LoginRequired
+from gqlink.chat.store import Store
+from gqlink.errors import BadUserInput, LoginRequired, StoreUnavailable
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL

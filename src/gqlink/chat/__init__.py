@@ -5,7 +5,6 @@ from gqlink.errors import MissingExtra
 try:
     from gqlink.chat.accounts import DEMO_PASSWORDS, Accounts
     from gqlink.chat.app import create_app, open_accounts
-    from gqlink.chat.data import DataUnusable
     from gqlink.chat.settings import ChatSettings
 except ImportError as exc:
     raise MissingExtra("chat", module=exc.module if isinstance(exc, MissingExtra) else exc.name) from exc

@@ -24,7 +24,8 @@ from gqlink.chat.database import database_url
 from gqlink.chat.keys import load_signing_keys
 from gqlink.chat.login import Login
 from gqlink.chat.resolvers import chat_schema
-from gqlink.chat.store import Store, StoreUnavailable
+from gqlink.chat.store import Store
+from gqlink.errors import StoreUnavailable
 from gqlink.pubsub import MemoryBroker
 from gqlink.server import GraphQLApp
 

@@ -16,8 +16,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from gqlink.chat.store import StoreUnavailable
-from gqlink.errors import BadUserInput
+from gqlink.errors import BadUserInput, StoreUnavailable
 from gqlink.pubsub import Topic
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from gqlink.errors import GqlinkError
+from gqlink.errors import DataUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,23 +16,6 @@ PRIVATE_DIRECTORY = 0o700
 PRIVATE_FILE = 0o600
 DATABASE_FILE = "chat.sqlite3"
 KEYS_FILE = "signing-keys.json"
-
-
-class DataUnusable(GqlinkError):
-    """What the chat keeps on disk or in its database cannot be used as it is; somebody must look at it.
-
-    Args:
-        what: The file, directory or database, without any password.
-        detail: What is wrong with it, and what would help.
-    """
-
-    def __init__(self, what: str, *, detail: str) -> None:
-        super().__init__(what)
-        self.what = what
-        self.detail = detail
-
-    def __str__(self) -> str:
-        return f"{self.what}: {self.detail}"
 
 
 @contextmanager

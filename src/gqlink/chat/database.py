@@ -11,7 +11,8 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from gqlink.chat.data import DATABASE_FILE, DataUnusable, prepare_file
+from gqlink.chat.data import DATABASE_FILE, prepare_file
+from gqlink.errors import DataUnusable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

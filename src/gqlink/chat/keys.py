@@ -22,7 +22,8 @@ from typing import Literal
 import msgspec
 
 from gqlink.auth import SigningKey
-from gqlink.chat.data import PRIVATE_FILE, DataUnusable, translated
+from gqlink.chat.data import PRIVATE_FILE, translated
+from gqlink.errors import DataUnusable
 
 SECRET_BYTES = 32
 

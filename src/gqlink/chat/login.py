@@ -27,8 +27,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
-from gqlink.chat.store import StoreUnavailable
-from gqlink.errors import AuthUnavailable, GqlinkError, InvalidCredentials
+from gqlink.errors import AuthUnavailable, GqlinkError, InvalidCredentials, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

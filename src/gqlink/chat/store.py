@@ -13,7 +13,7 @@ from gqlink.chat.database import WRITING, open_engine
 from gqlink.chat.migrations import migrate
 from gqlink.chat.records import Account, Message, Room
 from gqlink.chat.tables import messages, rooms, users
-from gqlink.errors import BadUserInput, GqlinkError, LoginRequired
+from gqlink.errors import BadUserInput, LoginRequired, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -38,15 +38,6 @@ _MESSAGES = (
     .join(users, messages.c.author_id == users.c.id)
     .join(rooms, messages.c.room_id == rooms.c.id)
 )
-
-
-class StoreUnavailable(GqlinkError):
-    """The database did not answer, or the store is closed; the cause is chained, for the log."""
-
-    temporary = True
-
-    def __str__(self) -> str:
-        return "The database is unavailable."
 
 
 class Store:

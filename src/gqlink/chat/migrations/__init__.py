@@ -17,8 +17,8 @@ from alembic.util import CommandError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from gqlink.chat.data import DataUnusable
 from gqlink.chat.database import WRITING, open_migration_engine, shown
+from gqlink.errors import DataUnusable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
