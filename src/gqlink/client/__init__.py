@@ -1,0 +1,48 @@
+"""GraphQL over HTTP and WebSocket, with the present credential on every connection.
+
+`client` is the promise, `http` and `websocket` are the links. `keeper` is the life of a link's connections, in which
+`params` says what to present, `dialling` opens a `socket`, `ending` reads how it ended and `recovery` what follows.
+"""
+
+from gqlink.client.client import Client
+from gqlink.client.clock import Clock, SystemClock, Timer
+from gqlink.client.frames import SocketFrame
+from gqlink.client.http import HttpLink
+from gqlink.client.link import Link, Subscription
+from gqlink.client.params import Attempt, ConnectionParams, Headers
+from gqlink.client.password_login import LoginIdentity, PasswordLogin
+from gqlink.client.request import OperationKind, Request, is_subscription
+from gqlink.client.retry import Retry
+from gqlink.client.split import SplitLink, split
+from gqlink.client.state import LinkPhase, LinkState
+from gqlink.client.subscription import Event
+from gqlink.client.tokens import Auth, TokenSource
+from gqlink.client.websocket import WebSocketLink
+
+__all__ = (
+    "Attempt",
+    "Auth",
+    "Client",
+    "Clock",
+    "ConnectionParams",
+    "Event",
+    "Headers",
+    "HttpLink",
+    "Link",
+    "LinkPhase",
+    "LinkState",
+    "LoginIdentity",
+    "OperationKind",
+    "PasswordLogin",
+    "Request",
+    "Retry",
+    "SocketFrame",
+    "SplitLink",
+    "Subscription",
+    "SystemClock",
+    "Timer",
+    "TokenSource",
+    "WebSocketLink",
+    "is_subscription",
+    "split",
+)

@@ -1,0 +1,126 @@
+"""The client: operations in, data out, over whatever link."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from gqlink.client.http import HttpLink
+from gqlink.client.request import is_subscription, read_request
+from gqlink.client.split import split
+from gqlink.client.websocket import WebSocketLink
+from gqlink.errors import BadUserInput, OperationFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gqlink.client.link import Link, Subscription
+    from gqlink.client.tokens import Auth
+
+__all__ = ("Client",)
+
+_SCHEMES = {"http": ("http", "ws"), "ws": ("http", "ws"), "https": ("https", "wss"), "wss": ("https", "wss")}
+
+
+class Client:
+    """Executes and subscribes; an async context manager that closes what it used.
+
+    Args:
+        target: A link, or a URL (`http:`, `https:`, `ws:`, `wss:`) under which the server takes both HTTP and
+            WebSocket: then queries and mutations go over HTTP, subscriptions over one lazy WebSocket.
+        auth: With a URL: a token source or a function that returns a token or None. HTTP carries it as
+            `Authorization: Bearer`, the socket as `{"accessToken": token}`. Links are told themselves.
+
+    Raises:
+        BadUserInput: The URL cannot be used, or `auth` was given beside a link.
+    """
+
+    def __init__(self, target: str | Link, *, auth: Auth | None = None) -> None:
+        if isinstance(target, str):
+            self._link = _links_to(target, auth)
+        elif auth is None:
+            self._link = target
+        else:
+            raise BadUserInput("auth goes to the links where the target is a link")
+
+    async def execute(
+        self, query: str, variables: Mapping[str, object] | None = None, operation_name: str | None = None
+    ) -> object:
+        """Execute a query or a mutation.
+
+        Args:
+            query: The GraphQL document.
+            variables: Values that JSON can express.
+            operation_name: Needed where the document holds several operations.
+
+        Returns:
+            The response's `data`, such as {"messages": [...]}.
+
+        Raises:
+            OperationFailed: The answer holds errors; the exception holds them, and `data` if some came.
+            OutcomeUnknown: A mutation was sent, and no answer came.
+            RequestFailed: HTTP brought no GraphQL answer.
+            ConnectionEnded: The WebSocket could not carry it; the subclass says why.
+            BadUserInput: The operation name, the variables or the kind of the operation do not fit.
+        """
+        request = read_request(query, variables, operation_name)
+        if is_subscription(request):
+            raise BadUserInput("a subscription is not executed: use subscribe()")
+        result = await self._link.execute(request)
+        if result.errors:
+            raise OperationFailed(result.errors, data=result.data, extensions=result.extensions)
+        return result.data
+
+    def subscribe(
+        self, query: str, variables: Mapping[str, object] | None = None, operation_name: str | None = None
+    ) -> Subscription:
+        """Subscribe; `async with client.subscribe(...) as events: async for event in events: ...`.
+
+        It may also be iterated over directly: then it starts with the first event that is asked for.
+
+        Args:
+            query: The GraphQL document.
+            variables: Values that JSON can express.
+            operation_name: Needed where the document holds several operations.
+
+        Returns:
+            Events. The iterator raises `OperationFailed` if the server refuses the subscription, `SubscriberLagging`
+            if the consumer is too slow, and `ConnectionEnded` if there is no connection and will be none.
+
+        Raises:
+            OperationFailed: The document has a syntax error.
+            BadUserInput: The document asks for no subscription, or the link cannot carry it.
+        """
+        request = read_request(query, variables, operation_name)
+        if not is_subscription(request):
+            raise BadUserInput(f"a {request.kind} is not subscribed to: use execute()")
+        return self._link.subscribe(request)
+
+    async def credentials_changed(self) -> None:
+        """Say that a bare function would give another credential now; see `WebSocketLink.credentials_changed`.
+
+        A token source such as `PasswordLogin` says it by itself.
+
+        Raises:
+            ConnectionRefused: The server does not accept the new credential.
+        """
+        await self._link.credentials_changed()
+
+    async def aclose(self) -> None:
+        """Close the link; harmless when it is closed."""
+        await self._link.aclose()
+
+    async def __aenter__(self) -> Self:
+        self._link.open()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.aclose()
+
+
+def _links_to(url: str, auth: Auth | None) -> Link:
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES:
+        raise BadUserInput(f"a client needs an http:, https:, ws: or wss: URL, not {url!r}")
+    http, websocket = (urlunsplit(parts._replace(scheme=scheme)) for scheme in _SCHEMES[parts.scheme])
+    return split(is_subscription, WebSocketLink(websocket, auth=auth), HttpLink(http, auth=auth))

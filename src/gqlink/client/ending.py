@@ -1,0 +1,95 @@
+"""How a connection, or the attempt at one, ended, and what that means for those who needed it."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from gqlink.errors import ConnectionLost, ConnectionRefused, GqlinkError, RemoteProtocolError
+from gqlink.protocol import CloseCode, Side, Verdict, clip_reason, closing_verdict, handshake_verdict
+
+if TYPE_CHECKING:
+    from gqlink.protocol import Closed, Dialect
+
+__all__ = ("Ending",)
+
+_CREDENTIAL_CODES = {CloseCode.UNAUTHORIZED, CloseCode.FORBIDDEN}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of one connection.
+
+    Args:
+        verdict: What to do next; None where nothing went wrong: it was idle, or the credential changed.
+        code: The close code; None before a handshake.
+        reason: The peer's words, or what went wrong.
+        acknowledged: Whether the connection had been acknowledged.
+        stayed_seconds: For how long.
+        dialect: What was spoken, if it came so far.
+        refusal: Whether the server spoke of the credential in so many words.
+        fault: The error to raise where it is not the usual one.
+        cause: The foreign exception behind it.
+    """
+
+    verdict: Verdict | None
+    code: int | None = None
+    reason: str = ""
+    acknowledged: bool = False
+    stayed_seconds: float = 0.0
+    dialect: Dialect | None = None
+    refusal: bool = False
+    fault: GqlinkError | None = None
+    cause: BaseException | None = None
+
+    @classmethod
+    def closed(cls, closed: Closed, *, dialect: Dialect, stayed_seconds: float | None, refusal: str | None) -> Self:
+        """Read the end of a conversation.
+
+        Args:
+            closed: What the protocol machine says of it.
+            dialect: What was spoken.
+            stayed_seconds: For how long it had been acknowledged; None if it never was.
+            refusal: The text of a `connection_error` that came instead of the ack.
+        """
+        acknowledged, refused = stayed_seconds is not None, refusal is not None
+        unreadable = closed.by is Side.CLIENT and closed.code == CloseCode.BAD_RESPONSE
+        ours = closed.by is Side.CLIENT or not closed.reason
+        return cls(
+            closing_verdict(closed.code, closed.reason, acknowledged=acknowledged, refused=refused),
+            closed.code,
+            refusal if refusal and ours else closed.reason,
+            acknowledged=acknowledged,
+            stayed_seconds=stayed_seconds or 0.0,
+            dialect=dialect,
+            refusal=refused or closed.code in _CREDENTIAL_CODES,
+            fault=RemoteProtocolError(closed.reason, close_code=closed.code) if unreadable else None,
+        )
+
+    @classmethod
+    def rejected(cls, status: int) -> Self:
+        """The upgrade was answered with an HTTP status other than 101."""
+        verdict = handshake_verdict(status)
+        return cls(verdict, reason=f"HTTP status {status}", refusal=verdict is Verdict.REFRESH)
+
+    @classmethod
+    def unreachable(cls, exc: BaseException) -> Self:
+        """There was no handshake: TCP or TLS failed, or it took too long."""
+        verdict = Verdict.FAIL if isinstance(exc, ssl.SSLError) else Verdict.RETRY
+        return cls(verdict, reason=clip_reason(str(exc) or type(exc).__name__), cause=exc)
+
+    @property
+    def expired(self) -> bool:
+        """Whether the credential was good once."""
+        return self.reason == "Token expired"
+
+    @property
+    def error(self) -> GqlinkError:
+        """What those are told who needed the connection."""
+        if self.fault is not None:
+            return self.fault
+        kind = ConnectionLost if self.verdict is Verdict.RETRY else ConnectionRefused
+        error = kind(self.code, self.reason)
+        error.__cause__ = self.cause
+        return error

@@ -1,0 +1,107 @@
+"""The frames of a socket as a person may see them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from gqlink.protocol import describe_token, redact, redact_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gqlink.client.clock import Clock
+
+__all__ = ("Direction", "FrameWatcher", "OnFrame", "SocketFrame")
+
+Direction: TypeAlias = Literal["sent", "received"]
+
+_log: Final = logging.getLogger("gqlink.client")
+
+
+@dataclass(frozen=True, slots=True)
+class SocketFrame:
+    """One frame, every token in it described and none shown.
+
+    Args:
+        direction: Who spoke: "sent" is ours.
+        at: Seconds of the monotonic clock.
+        time: Seconds since the Unix epoch.
+        socket: The socket's number, counted from 1 for each link.
+        type: The message's type on the wire; "open" for the handshake, "close" for a close frame or a loss (1006),
+            "text" for what is no message, "binary" for what no subprotocol knows.
+        id: The operation's id, where the message has one.
+        payload: The message's payload; of "open" {"subprotocol": str}, of "close" {"code": int, "reason": str}.
+    """
+
+    direction: Direction
+    at: float
+    time: float
+    socket: int
+    type: str
+    id: str | None = None
+    payload: object = None
+
+
+OnFrame: TypeAlias = "Callable[[SocketFrame], object]"
+
+
+class FrameWatcher:
+    """Shows one socket's frames to a hook, which can do no harm by raising.
+
+    Args:
+        hook: The user's `on_frame`.
+        socket: The socket's number.
+        clock: Tells the times.
+        secret: The token that this socket presents, which may stand where no name gives it away.
+    """
+
+    def __init__(self, hook: OnFrame, *, socket: int, clock: Clock, secret: str | None) -> None:
+        self._hook = hook
+        self._socket = socket
+        self._clock = clock
+        self._secret = secret
+
+    def text(self, direction: Direction, data: bytes) -> None:
+        """Show a text frame."""
+        match self._conceal(redact_text(data)):
+            case {"type": str(kind), **members}:
+                identifier = members.get("id")
+                self._show(direction, kind, members.get("payload"), None if identifier is None else str(identifier))
+            case other:
+                self._show(direction, "text", other)
+
+    def opened(self, subprotocol: str) -> None:
+        """Show that the handshake is done."""
+        self._show("received", "open", {"subprotocol": subprotocol})
+
+    def closed(self, direction: Direction, code: int, reason: str) -> None:
+        """Show a close frame, or that the connection broke without one."""
+        self._show(direction, "close", {"code": code, "reason": self._conceal(redact(reason))})
+
+    def binary(self, size: int) -> None:
+        """Show that a binary frame came."""
+        self._show("received", "binary", f"{size} bytes")
+
+    def _show(self, direction: Direction, kind: str, payload: object, identifier: str | None = None) -> None:
+        now, wall = self._clock.now(), self._clock.wall()
+        try:
+            self._hook(SocketFrame(direction, now, wall, self._socket, kind, identifier, payload))
+        except Exception:  # noqa: BLE001 -- the user's hook may raise anything
+            _log.exception("on_frame raised; the frame itself is not affected")
+
+    def _conceal(self, value: object) -> object:
+        """Replace the socket's own token wherever it stands, under whatever name."""
+        secret = self._secret
+        if not secret:
+            return value
+        match value:
+            case str():
+                return value.replace(secret, describe_token(secret))
+            case list():
+                return [self._conceal(item) for item in value]
+            case dict():
+                return {key: self._conceal(item) for key, item in value.items()}
+            case _:
+                return value

@@ -1,0 +1,189 @@
+"""GraphQL over HTTP.
+
+Source: GraphQL over HTTP (draft), sections 5 and 6.
+"""
+
+from __future__ import annotations
+
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Final, Self
+
+import httpx2
+import msgspec
+
+from gqlink.client.params import check_headers, evaluate_headers
+from gqlink.client.request import OperationKind
+from gqlink.client.tokens import as_token_source
+from gqlink.errors import BadUserInput, ConnectionClosed, GqlinkError, OutcomeUnknown, RequestFailed
+from gqlink.protocol import ExecutionResult
+
+if TYPE_CHECKING:
+    import ssl
+
+    from gqlink.client.link import Subscription
+    from gqlink.client.params import Headers
+    from gqlink.client.request import Request
+    from gqlink.client.tokens import Auth
+
+__all__ = ("HttpLink", "http_client")
+
+_ACCEPT: Final = "application/graphql-response+json, application/json;q=0.9"
+_RESULT: Final = msgspec.json.Decoder(ExecutionResult)
+# Nothing has been sent when one of these is raised.
+_NOT_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
+
+
+class HttpLink:
+    """One POST for each query or mutation.
+
+    Args:
+        url: An `http:` or `https:` URL.
+        headers: A mapping, or a function called for every request, sync or async.
+        auth: A token source or a function that returns a token or None; its token is asked for at every request and
+            goes into `Authorization: Bearer`, unless `headers` has an `authorization` of its own.
+        timeout: Seconds for each of connecting, writing, and waiting for the answer; None for ever.
+        ssl_context: For `https:`; None for the system's.
+        transport: Instead of the network, such as `httpx2.ASGITransport(app)`.
+
+    Raises:
+        BadUserInput: An argument that cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Headers | None = None,
+        auth: Auth | None = None,
+        timeout: float | None = 30.0,
+        ssl_context: ssl.SSLContext | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise BadUserInput(f"an HTTP link needs an http: or https: URL, not {url!r}")
+        self._url = url
+        self._headers = headers
+        self._source = None if auth is None else as_token_source(auth)
+        self._timeout = timeout
+        self._ssl_context = ssl_context
+        self._transport = transport
+        self._client: httpx2.AsyncClient | None = None
+        self._closed = False
+
+    def open(self) -> None:
+        """Do nothing: there is no connection to keep."""
+
+    async def execute(self, request: Request) -> ExecutionResult:
+        """Send a query or a mutation and wait for its result, which may hold errors.
+
+        Raises:
+            RequestFailed: The answer is no GraphQL answer, or none came.
+            OutcomeUnknown: A mutation was sent, and no answer came.
+            BadUserInput: The variables are not what JSON can express, or `headers` failed.
+            ConnectionClosed: The link was closed.
+        """
+        try:
+            content = _encode(request)
+            headers = await self._present_headers()
+            response = await self._open_client().post(self._url, content=content, headers=headers)
+        except httpx2.TransportError as exc:
+            raise _failure(exc, request) from exc
+        except (httpx2.HTTPError, httpx2.InvalidURL) as exc:
+            raise RequestFailed(f"{type(exc).__name__}: {exc}") from exc
+        return _read(response)
+
+    def subscribe(self, request: Request) -> Subscription:
+        """Refuse: HTTP brings one answer.
+
+        Raises:
+            BadUserInput: Always.
+        """
+        raise BadUserInput(f"an HTTP link cannot carry a {request.kind}; split it off to a WebSocketLink")
+
+    async def credentials_changed(self) -> None:
+        """Do nothing: every request asks for its credential."""
+
+    async def aclose(self) -> None:
+        """Close the connections; requests that run fail."""
+        self._closed = True
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.aclose()
+
+    async def _present_headers(self) -> dict[str, str]:
+        try:
+            given = await evaluate_headers(self._headers)
+            token = None if self._source is None else await self._source.token()
+        except GqlinkError:
+            raise
+        except Exception as exc:
+            raise BadUserInput(f"headers or auth raised {type(exc).__name__}") from exc
+        credential = {} if token is None else {"authorization": f"Bearer {token}"}
+        check_headers(given)
+        headers = credential | {name.lower(): value for name, value in given.items()}
+        check_headers(headers)
+        return headers | {"accept": _ACCEPT, "content-type": "application/json"}
+
+    def _open_client(self) -> httpx2.AsyncClient:
+        if self._closed:
+            raise ConnectionClosed(None, "the link was closed")
+        if self._client is None:
+            self._client = http_client(timeout=self._timeout, ssl_context=self._ssl_context, transport=self._transport)
+        return self._client
+
+
+def http_client(
+    *,
+    timeout: float | None,
+    ssl_context: ssl.SSLContext | None = None,
+    transport: httpx2.AsyncBaseTransport | None = None,
+) -> httpx2.AsyncClient:
+    """Return an HTTP client that keeps no cookies and follows no redirects.
+
+    A cookie would go on speaking for somebody who has logged out, and a redirect could carry a credential away.
+    """
+    return httpx2.AsyncClient(
+        timeout=timeout,
+        transport=transport,
+        verify=True if ssl_context is None else ssl_context,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        follow_redirects=False,
+    )
+
+
+def _encode(request: Request) -> bytes:
+    message = request.message
+    members = {"query": message.query, "variables": message.variables, "operationName": message.operation_name}
+    try:
+        return msgspec.json.encode({name: value for name, value in members.items() if value is not None})
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:
+        raise BadUserInput("variables must be values that JSON can express") from exc
+
+
+def _failure(exc: httpx2.TransportError, request: Request) -> GqlinkError:
+    """Say what is known of a request without an answer."""
+    if request.kind is OperationKind.MUTATION and not isinstance(exc, _NOT_SENT):
+        return OutcomeUnknown(request.operation_name, reason=type(exc).__name__)
+    return RequestFailed(f"no answer from the server: {exc or type(exc).__name__}")
+
+
+def _read(response: httpx2.Response) -> ExecutionResult:
+    """Read a GraphQL answer, whatever the status; 401 and 400 carry one as well."""
+    try:
+        result = _RESULT.decode(response.content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise RequestFailed(_describe(response), status=response.status_code) from None
+    if result.data is None and not result.errors:
+        raise RequestFailed(_describe(response), status=response.status_code)
+    return result
+
+
+def _describe(response: httpx2.Response) -> str:
+    kind = response.headers.get("content-type", "nothing").partition(";")[0]
+    return f"the answer is not GraphQL but {kind}"

@@ -1,0 +1,171 @@
+"""What a connection presents: `connection_params` and headers, evaluated anew at every connection."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from gqlink.errors import AuthUnavailable, BadUserInput, GqlinkError
+
+if TYPE_CHECKING:
+    from gqlink.client.tokens import TokenSource
+
+__all__ = (
+    "Attempt",
+    "ConnectionParams",
+    "Credential",
+    "Headers",
+    "Params",
+    "Payload",
+    "Reason",
+    "check_headers",
+    "evaluate_headers",
+)
+
+Reason: TypeAlias = Literal["first", "reconnect", "expired", "refused", "changed"]
+Payload: TypeAlias = Mapping[str, object] | None
+Headers: TypeAlias = Mapping[str, str] | Callable[[], Mapping[str, str]] | Callable[[], Awaitable[Mapping[str, str]]]
+
+
+_FORBIDDEN: Final = re.compile(r"[^\t\x20-\x7e]")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What a function of `connection_params` may want to know.
+
+    Args:
+        reason: Why there is a new connection: "first" of the link; "reconnect" after a loss or an idle time;
+            "expired" or "refused" after the server turned the last credential away; "changed" after
+            `credentials_changed()`.
+        token: What the link's token source says now; None without one, or when nobody is logged in.
+    """
+
+    reason: Reason
+    token: str | None = field(default=None, repr=False)
+
+
+ConnectionParams: TypeAlias = (
+    Mapping[str, object]
+    | Callable[[], Payload]
+    | Callable[[], Awaitable[Payload]]
+    | Callable[[Attempt], Payload]
+    | Callable[[Attempt], Awaitable[Payload]]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What one connection presents, as a whole: two that are equal say the same to the server.
+
+    Args:
+        payload: That of `connection_init`.
+        headers: Those of the handshake, without the subprotocol's.
+        fingerprint: The JSON text of both; equal for equal credentials.
+        token: The token source's token, so that it can be kept out of what people see.
+    """
+
+    payload: Payload = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    fingerprint: bytes = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+
+
+class Params:
+    """Evaluates what a connection presents.
+
+    A function's arity is looked at once, here: a function that takes an argument gets the `Attempt`.
+
+    Args:
+        connection_params: A mapping, which is what it says; or a function, sync or async.
+        headers: Likewise, without an argument.
+        source: Its token is `attempt.token`, and `{"accessToken": token}` where there are no `connection_params`.
+
+    Raises:
+        BadUserInput: `connection_params` is neither a mapping nor a function that can be called so.
+    """
+
+    def __init__(
+        self, connection_params: ConnectionParams | None, *, headers: Headers | None, source: TokenSource | None
+    ) -> None:
+        self._params = connection_params
+        self._takes_attempt = callable(connection_params) and _takes_argument(connection_params)
+        if not (connection_params is None or callable(connection_params) or isinstance(connection_params, Mapping)):
+            raise BadUserInput("connection_params must be a mapping or a function")
+        self._headers = headers
+        self._source = source
+
+    async def evaluate(self, reason: Reason) -> Credential:
+        """Find out what to present now.
+
+        Raises:
+            AuthUnavailable: The function cannot say now (a network error); trying again may help.
+            BadUserInput: The function failed otherwise, or gave something that JSON cannot express.
+            GqlinkError: Whatever of ours the function raised.
+        """
+        try:
+            token = None if self._source is None else await self._source.token()
+            payload = await self._payload(Attempt(reason, token))
+            headers = await evaluate_headers(self._headers)
+        except GqlinkError:
+            raise
+        except OSError as exc:
+            raise AuthUnavailable(f"connection_params: {type(exc).__name__}") from exc
+        except Exception as exc:
+            raise BadUserInput(f"connection_params or headers raised {type(exc).__name__}") from exc
+        check_headers(headers)
+        return Credential(payload, headers, _fingerprint(payload, headers), token)
+
+    async def _payload(self, attempt: Attempt) -> Payload:
+        if self._params is None:
+            return None if self._source is None else {"accessToken": attempt.token}
+        if isinstance(self._params, Mapping):
+            return self._params
+        function: Callable[..., Any] = self._params  # its shape was looked at when it was given
+        given = function(attempt) if self._takes_attempt else function()
+        payload: Payload = await given if inspect.isawaitable(given) else given
+        return payload
+
+
+async def evaluate_headers(headers: Headers | None) -> Mapping[str, str]:
+    """Return headers that were given as a mapping or as a function, sync or async."""
+    if headers is None or isinstance(headers, Mapping):
+        return headers or {}
+    value = headers()
+    return await value if inspect.isawaitable(value) else value
+
+
+def check_headers(headers: object) -> None:
+    """Refuse what would not be a header, or would be several: a line break in a token must not start another one."""
+    if not isinstance(headers, Mapping):
+        raise BadUserInput("headers must give a mapping")
+    for name, value in headers.items():
+        if not (isinstance(name, str) and isinstance(value, str)) or _FORBIDDEN.search(name + value):
+            raise BadUserInput(f"header {name!r} must be plain ASCII text on one line")
+
+
+def _fingerprint(payload: Payload, headers: Mapping[str, str]) -> bytes:
+    if not isinstance(payload, Mapping | None):
+        raise BadUserInput("connection_params must give a mapping or None")
+    try:
+        return msgspec.json.encode([payload, dict(headers)], order="deterministic")
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:
+        raise BadUserInput("connection_params and headers must be values that JSON can express") from exc
+
+
+def _takes_argument(function: Callable[..., object]) -> bool:
+    """Say whether a function takes the attempt; a keyword-only or defaulted argument of its own is none of ours."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a builtin that does not tell
+        return False
+    positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL}]
+    required = [p for p in positional if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+    if len(required) > 1:
+        raise BadUserInput("connection_params must take no argument, or one: the attempt")
+    return bool(required) or any(p.name == "attempt" for p in positional)

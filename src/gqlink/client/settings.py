@@ -1,0 +1,41 @@
+"""What a WebSocket link was told, in one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from gqlink.client.clock import Clock
+    from gqlink.client.frames import OnFrame
+    from gqlink.client.params import Params
+    from gqlink.client.retry import Retry
+    from gqlink.client.state import LinkState
+    from gqlink.protocol import Dialect
+
+__all__ = ("LinkSettings",)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """Everything that a link keeps to; `WebSocketLink` says what each means."""
+
+    url: str
+    params: Params
+    clock: Clock
+    retry: Retry
+    dialects: tuple[Dialect, ...]
+    reconnect: bool
+    idle_seconds: float | None
+    connect_seconds: float
+    ack_seconds: float
+    ping_seconds: float | None
+    buffer: int
+    message_bytes: int
+    ssl_context: ssl.SSLContext | None
+    proxy: str | None
+    on_frame: OnFrame | None
+    on_state: Callable[[LinkState], object] | None

@@ -1,0 +1,244 @@
+"""One socket: picows on one side, the client's half of the protocol on the other.
+
+Everything here is synchronous and in the order of the wire: a frame is read, the machine says what it means, the
+link acts on it, and what the machine wants to say goes out, all in one step of the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from picows import WSListener, WSMsgType, WSTransport
+
+from gqlink.client.ending import Ending
+from gqlink.protocol import (
+    AckAddition,
+    AckReceived,
+    Close,
+    CloseCode,
+    Closed,
+    Phase,
+    RefusalReceived,
+    Side,
+    Text,
+    clip_reason,
+    read_ack,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from picows import WSFrame
+
+    from gqlink.client.clock import Clock
+    from gqlink.client.frames import FrameWatcher
+    from gqlink.protocol import ClientConnection, Event, Frame, Request
+
+__all__ = ("Socket",)
+
+# How long a peer may take to answer our close frame before the TCP connection is cut.
+_CLOSE_SECONDS: Final = 1.0
+
+
+class Socket(WSListener):
+    """One connection to a server, from the handshake to the last byte.
+
+    Args:
+        connection: The client's half of the protocol, new.
+        number: Counted from 1 for each link.
+        payload: That of `connection_init`; None leaves it out.
+        clock: Tells the time to the machine.
+        on_event: Told of every event, in order, until the connection has ended.
+        on_gone: Told once that the TCP connection is gone.
+        watcher: Shows the frames to a person.
+        message_bytes: The most that one message may have; more closes with 1009.
+    """
+
+    def __init__(
+        self,
+        connection: ClientConnection,
+        *,
+        number: int,
+        payload: Mapping[str, object] | None,
+        clock: Clock,
+        on_event: Callable[[Socket, Event], None],
+        on_gone: Callable[[Socket], None],
+        watcher: FrameWatcher | None,
+        message_bytes: int,
+    ) -> None:
+        self.number = number
+        self.ending: Ending | None = None
+        self.addition: AckAddition | None = None
+        self.gone = False
+        self._connection = connection
+        self._payload = payload
+        self._clock = clock
+        self._on_event = on_event
+        self._on_gone = on_gone
+        self._watcher = watcher
+        self._message_bytes = message_bytes
+        self._transport: WSTransport | None = None
+        self._parts: list[bytes] = []
+        self._outgoing: deque[Frame] = deque()
+        self._acknowledged_at: float | None = None
+        self._refusal: str | None = None
+        self._cut: asyncio.TimerHandle | None = None
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether operations may run; stays true after the end."""
+        return self._acknowledged_at is not None
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call `expire`, on the clock; None when nothing is awaited."""
+        return self._connection.deadline
+
+    @property
+    def subprotocol(self) -> str:
+        """What is spoken."""
+        return self._connection.dialect.subprotocol
+
+    def expire(self) -> None:
+        """Give up on a server that has let its deadline pass."""
+        self._act(self._connection.expire(now=self._clock.now()))
+
+    def start(self, identifier: str, request: Request) -> None:
+        """Start an operation; the connection is acknowledged."""
+        self._connection.subscribe(identifier, request)
+        self._flush()
+
+    def complete(self, identifier: str) -> None:
+        """End an operation; harmless when the server has ended it, or the connection is over."""
+        if identifier in self._connection.live:
+            self._connection.complete(identifier)
+            self._flush()
+
+    def close(self, code: int, reason: str = "") -> None:
+        """End the connection; the TCP connection follows within a second. Harmless when it is over."""
+        self._act(self._connection.close(code, reason))
+
+    def abort(self) -> None:
+        """Cut the TCP connection now."""
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Say `connection_init`, in the same step as the handshake."""
+        self._transport = transport
+        if self._watcher:
+            self._watcher.opened(self.subprotocol)
+        self._connection.initialise(self._payload)
+        self._flush()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Take one frame; pings of RFC 6455 are answered before they get here."""
+        del transport
+        kind = frame.msg_type
+        if kind == WSMsgType.TEXT and frame.fin:
+            self._text(frame.get_payload_as_bytes())
+        elif kind == WSMsgType.CLOSE:
+            self._close_received(frame.get_payload_as_bytes())
+        elif kind == WSMsgType.TEXT or (kind == WSMsgType.CONTINUATION and self._parts):
+            self._part(frame)
+        elif kind == WSMsgType.BINARY:
+            if self._watcher:
+                self._watcher.binary(frame.payload_size)
+            self._act(self._connection.receive_binary(now=self._clock.now()))
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """Take note that the TCP connection is gone."""
+        if self._cut is not None:
+            self._cut.cancel()
+        if self.ending is None:
+            code, reason, side = _why_lost(transport)
+            if self._watcher:
+                self._watcher.closed("sent" if side is Side.CLIENT else "received", code, reason)
+            if self._connection.disconnected(code, reason):
+                self._act([Closed(code, reason, side)])
+        self.gone = True
+        self._on_gone(self)
+
+    def _part(self, frame: WSFrame) -> None:
+        """Put a message together that came in several frames (RFC 6455, section 5.4)."""
+        self._parts.append(frame.get_payload_as_bytes())
+        if sum(map(len, self._parts)) > self._message_bytes:
+            self.close(CloseCode.MESSAGE_TOO_BIG, "Message too big")
+        elif frame.fin:
+            self._text(b"".join(self._parts))
+        else:
+            return
+        self._parts.clear()
+
+    def _text(self, data: bytes) -> None:
+        if self._watcher:
+            self._watcher.text("received", data)
+        self._act(self._connection.receive(data, now=self._clock.now()))
+
+    def _close_received(self, payload: bytes) -> None:
+        code = int.from_bytes(payload[:2]) if payload else CloseCode.NO_CODE
+        reason = clip_reason(payload[2:].decode("utf-8", "replace"))
+        if self._watcher:
+            self._watcher.closed("received", code, reason)
+        self._act(self._connection.disconnected(code, reason))
+        if self._transport is not None:
+            # An empty close frame is answered with 1000: 1005 must never be on the wire.
+            self._transport.send_close(_wire_code(CloseCode.NORMAL if code == CloseCode.NO_CODE else code))
+            self._transport.disconnect()
+
+    def _act(self, events: list[Event]) -> None:
+        for event in events:
+            match event:
+                case AckReceived(payload):
+                    self._acknowledged_at = self._clock.now()
+                    self.addition = read_ack(payload)
+                case RefusalReceived(message) if self._connection.phase is not Phase.ACKNOWLEDGED:
+                    self._refusal = message
+                case Closed():
+                    self._end(event)
+            self._on_event(self, event)
+        self._flush()
+
+    def _end(self, closed: Closed) -> None:
+        since = self._acknowledged_at
+        self.ending = Ending.closed(
+            closed,
+            dialect=self._connection.dialect,
+            stayed_seconds=None if since is None else self._clock.now() - since,
+            refusal=self._refusal,
+        )
+
+    def _flush(self) -> None:
+        """Write what the machine wants to say; the one place that writes."""
+        self._outgoing.extend(self._connection.outgoing())
+        while self._outgoing and self._transport is not None:
+            self._write(self._outgoing.popleft(), self._transport)
+
+    def _write(self, frame: Frame, transport: WSTransport) -> None:
+        match frame:
+            case Text(data):
+                transport.send(WSMsgType.TEXT, data)
+                if self._watcher:
+                    self._watcher.text("sent", data)
+            case Close(code, reason):
+                transport.send_close(_wire_code(code), reason)
+                self._cut = asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self.abort)
+                if self._watcher:
+                    self._watcher.closed("sent", code, reason)
+
+
+def _wire_code(code: int) -> Any:
+    """Return a code for picows, whose stub wants its own enumeration and whose code takes any number."""
+    return int(code)
+
+
+def _why_lost(transport: WSTransport) -> tuple[int, str, Side]:
+    """Tell a break of the line from a close that picows sent itself: a broken frame, or no answer to its pings."""
+    handshake = transport.close_handshake
+    if handshake is None or handshake.sent is None:
+        return CloseCode.ABNORMAL, "", Side.SERVER
+    code = int(handshake.sent.code)  # type: ignore[call-overload] # an IntEnum at run time
+    # picows says 1001 to a peer that has not answered its ping: the line is dead, no server has stopped.
+    return (CloseCode.ABNORMAL if code == CloseCode.GOING_AWAY else code), handshake.sent.reason, Side.CLIENT

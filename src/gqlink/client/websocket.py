@@ -1,0 +1,204 @@
+"""GraphQL over WebSocket, in both subprotocols, with the present credential on every connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import urlsplit
+
+from gqlink.client.clock import SystemClock
+from gqlink.client.keeper import Keeper
+from gqlink.client.params import Params
+from gqlink.client.retry import Retry
+from gqlink.client.settings import LinkSettings
+from gqlink.client.subscription import SocketSubscription
+from gqlink.client.tokens import as_token_source
+from gqlink.errors import BadUserInput, RemoteProtocolError
+from gqlink.protocol import DIALECTS
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Sequence
+
+    from gqlink.client.clock import Clock
+    from gqlink.client.frames import OnFrame
+    from gqlink.client.operations import Operation
+    from gqlink.client.params import ConnectionParams, Headers
+    from gqlink.client.request import Request
+    from gqlink.client.state import LinkState
+    from gqlink.client.tokens import Auth, Unsubscribe
+    from gqlink.protocol import ExecutionResult
+
+__all__ = ("WebSocketLink",)
+
+_SUBPROTOCOLS: Final = tuple(DIALECTS)
+_RETRY: Final = Retry()
+
+
+class WebSocketLink:
+    """One socket for all operations, opened when it is needed and opened again when it was lost.
+
+    What a connection presents is evaluated anew for every connection, before dialling. After a reconnection
+    subscriptions are asked for again under fresh ids, and queries are sent again; a mutation that was written is
+    never sent twice: it raises `OutcomeUnknown`. A credential that the server refused is not sent again: unless
+    evaluating gives another one, everything that needs the connection raises `ConnectionRefused`.
+
+    Args:
+        url: A `ws:` or `wss:` URL.
+        connection_params: The payload of `connection_init`: a mapping, which is what it says each time, or a function
+            that is called at every connection, sync or async, without an argument or with one `Attempt`. Whether it
+            takes one is looked at once, here. None sends no payload.
+        auth: A token source or a function that returns a token or None. Its token is `attempt.token`; without
+            `connection_params` the payload is `{"accessToken": token}`, null while there is none. When a token source
+            says that the credential changed, the link follows.
+        lazy: Connect with the first operation; otherwise when the client or the link is entered, and stay connected.
+        reconnect: Connect again after a loss; otherwise operations raise `ConnectionLost`.
+        idle_seconds: Close a lazy link's socket so long after its last operation ended; None for never.
+        subprotocols: What to offer, preferred first. If the server accepts one and then rejects the first message
+            (4400, 4406), or answers without any, another one is tried once, and remembered if it works.
+        headers: For the handshake: a mapping, or a function called at every connection.
+        retry: How long to wait before connecting again.
+        connect_seconds: How long TCP, TLS and the handshake may take together.
+        ack_seconds: How long the server may take from the handshake to `connection_ack`.
+        ping_seconds: Ping a silent server so often, and give it as long to answer; None for never.
+        buffer: How many events of a subscription may wait for their consumer. One more ends the subscription:
+            after those it raises `SubscriberLagging`.
+        message_bytes: The most that one message from the server may have; more ends the connection with 1009.
+        ssl_context: For `wss:`; None for the system's.
+        proxy: The URL of an HTTP or SOCKS proxy.
+        on_frame: Shown every frame, secrets redacted. What it raises is logged and ignored.
+        on_state: Told of every change of `state`. What it raises is logged and ignored.
+        clock: For tests.
+
+    Raises:
+        BadUserInput: An argument that cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        connection_params: ConnectionParams | None = None,
+        auth: Auth | None = None,
+        lazy: bool = True,
+        reconnect: bool = True,
+        idle_seconds: float | None = 0.0,
+        subprotocols: Sequence[str] = _SUBPROTOCOLS,
+        headers: Headers | None = None,
+        retry: Retry = _RETRY,
+        connect_seconds: float = 10.0,
+        ack_seconds: float = 10.0,
+        ping_seconds: float | None = 20.0,
+        buffer: int = 1000,
+        message_bytes: int = 10 * 1024 * 1024,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        on_frame: OnFrame | None = None,
+        on_state: Callable[[LinkState], object] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"ws", "wss"} or not parts.hostname or parts.fragment:
+            raise BadUserInput(f"a WebSocket link needs a ws: or wss: URL without a fragment, not {url!r}")
+        if not subprotocols or not set(subprotocols) <= set(DIALECTS):
+            raise BadUserInput(f"subprotocols must be some of {', '.join(DIALECTS)}")
+        self._source = None if auth is None else as_token_source(auth)
+        self._lazy = lazy
+        self._unsubscribe: Unsubscribe | None = None
+        self._keeper = Keeper(
+            LinkSettings(
+                url=url,
+                params=Params(connection_params, headers=headers, source=self._source),
+                clock=clock or SystemClock(),
+                retry=retry,
+                dialects=tuple(DIALECTS[name] for name in subprotocols),
+                reconnect=reconnect,
+                idle_seconds=idle_seconds,
+                connect_seconds=connect_seconds,
+                ack_seconds=ack_seconds,
+                ping_seconds=ping_seconds,
+                buffer=buffer,
+                message_bytes=message_bytes,
+                ssl_context=ssl_context,
+                proxy=proxy,
+                on_frame=on_frame,
+                on_state=on_state,
+            )
+        )
+
+    @property
+    def state(self) -> LinkState:
+        """What the link is doing now."""
+        return self._keeper.state
+
+    def open(self) -> None:
+        """Connect now and stay connected, if the link is not lazy; it does not wait for the connection.
+
+        Raises:
+            ConnectionClosed: The link was closed.
+        """
+        if not self._lazy:
+            self._follow()
+            self._keeper.open()
+
+    async def execute(self, request: Request) -> ExecutionResult:
+        """Send an operation and wait for its first result; a caller that is cancelled ends it on the server too.
+
+        Raises:
+            OperationFailed: The server refused the operation as a whole.
+            OutcomeUnknown: A mutation was written, and the connection ended before its answer.
+            ConnectionEnded: There is no connection; the subclass says why, and whether trying again may help.
+            RemoteProtocolError: The server broke the protocol.
+            BadUserInput: The variables are not what JSON can express, or `connection_params` failed.
+        """
+        operation = self._start(request)
+        try:
+            return await operation.queue.get()
+        except StopAsyncIteration:
+            raise RemoteProtocolError("the server completed the operation without a result") from None
+        finally:
+            self._keeper.release(operation)
+
+    def subscribe(self, request: Request) -> SocketSubscription:
+        """Prepare a subscription; its iterator raises what `execute` raises, and `SubscriberLagging`."""
+        return SocketSubscription(start=lambda: self._start(request), stop=self._keeper.stop)
+
+    async def credentials_changed(self) -> None:
+        """Bring the connection to the credential that holds now.
+
+        `connection_params` are evaluated again. If they give what the open socket presented, it is kept. Otherwise
+        it is closed, and everything that runs goes on over a new one. Changes that come together are followed once.
+
+        When it returns, the new socket is acknowledged, or there is no socket and the next one will present the
+        new credential. **No event that an older socket brought reaches a consumer after that**, unless the server
+        says that both speak for the same subject: what waited in the buffers is discarded, with a line in the log.
+        Mutations that the old socket had not answered raise `OutcomeUnknown`.
+
+        Raises:
+            ConnectionRefused: The server does not accept the new credential; running operations were told as well.
+            GqlinkError: `connection_params` failed.
+        """
+        await self._keeper.credentials_changed()
+
+    async def aclose(self) -> None:
+        """End all operations with `ConnectionClosed` and the socket with 1000; it takes two seconds at most."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        await self._keeper.aclose()
+
+    async def __aenter__(self) -> Self:
+        self.open()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.aclose()
+
+    def _start(self, request: Request) -> Operation:
+        operation = self._keeper.start(request)
+        self._follow()
+        return operation
+
+    def _follow(self) -> None:
+        """Listen to the token source from the first connection on."""
+        if self._source is not None and self._unsubscribe is None:
+            self._unsubscribe = self._source.subscribe(self._keeper.credentials_changed)
