@@ -18,9 +18,14 @@ class _Grant(msgspec.Struct):
     token: str
 
 
+class _Error(msgspec.Struct):
+    message: str
+    extensions: dict[str, object] = {}
+
+
 class _Result(msgspec.Struct):
     data: dict[str, object] | None = None
-    errors: list[dict[str, object]] = []
+    errors: list[_Error] = []
 
 
 class _Said(msgspec.Struct):
@@ -58,12 +63,22 @@ class ChatHttp:
         self, query: str, *, variables: Mapping[str, object] | None = None, token: str | None = None
     ) -> dict[str, object]:
         """Return `data`; a GraphQL error fails the test."""
+        result = await self._answer(query, variables=variables, token=token)
+        assert not result.errors, result.errors
+        return result.data or {}
+
+    async def error_codes(
+        self, query: str, *, variables: Mapping[str, object] | None = None, token: str | None = None
+    ) -> tuple[object, ...]:
+        """Return the `extensions.code` of each GraphQL error."""
+        result = await self._answer(query, variables=variables, token=token)
+        return tuple(error.extensions.get("code") for error in result.errors)
+
+    async def _answer(self, query: str, *, variables: Mapping[str, object] | None, token: str | None) -> _Result:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         body = {"query": query, "variables": dict(variables or {})}
         response = await self._http.post("/graphql", json=body, headers=headers)
-        result = msgspec.json.decode(response.content, type=_Result)
-        assert not result.errors, result.errors
-        return result.data or {}
+        return msgspec.json.decode(response.content, type=_Result)
 
     async def say(self, text: str, *, token: str) -> None:
         """Add a message."""

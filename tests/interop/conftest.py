@@ -1,4 +1,4 @@
-"""Installs the stock clients once, and offers them one at a time."""
+"""Installs the stock clients once, offers them one at a time, and a chat for each test."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import pytest
 
 from interop.harness import DRIVERS, Driver, NodeServer, StockClient, install
 from interop.node import FOLDERS, INSTALL_SECONDS
+from interop.served_chat import copy_demo_data, make_demo_data, serve_chat
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from interop.served_chat import ServedChat
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,3 +51,16 @@ async def node_server(driver: Driver) -> AsyncIterator[NodeServer]:
     """The stock server that speaks the subprotocol of that client."""
     async with NodeServer(driver.subprotocol) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of a chat with alice, bob and charlie, who have said nothing yet."""
+    return make_demo_data(tmp_path_factory.mktemp("demo") / "data")
+
+
+@pytest.fixture
+async def chat(demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ServedChat]:
+    """Our chat, served on a copy of that directory."""
+    async with serve_chat(copy_demo_data(demo_data, tmp_path / "data"), monkeypatch=monkeypatch) as served:
+        yield served
