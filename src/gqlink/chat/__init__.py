@@ -9,4 +9,4 @@ try:
 except ImportError as exc:
     raise MissingExtra("chat", module=exc.module if isinstance(exc, MissingExtra) else exc.name) from exc
 
-__all__ = ("DEMO_PASSWORDS", "Accounts", "ChatSettings", "DataUnusable", "create_app", "open_accounts")
+__all__ = ("DEMO_PASSWORDS", "Accounts", "ChatSettings", "create_app", "open_accounts")

@@ -1,0 +1,89 @@
+"""How results, frames and states look: readable on a terminal, one JSON object a line in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from gqlink.client import LinkState, SocketFrame
+
+__all__ = ("frame_line", "print_event", "print_frame", "print_note", "print_result", "readable", "state_note")
+
+
+def print_result(data: object) -> None:
+    """Print the result of a query, indented."""
+    print(msgspec.json.format(msgspec.json.encode(data), indent=2).decode(), flush=True)
+
+
+def print_event(data: object) -> None:
+    """Print one event of a subscription to standard output."""
+    if not sys.stdout.isatty():
+        print(msgspec.json.encode(data).decode(), flush=True)
+        return
+    Console(highlight=False, soft_wrap=True).print(f"[dim]{time.strftime('%H:%M:%S')}[/] {escape(readable(data))}")
+
+
+def print_frame(frame: SocketFrame) -> None:
+    """Print one frame to standard error, as developer tools would."""
+    colour = "cyan" if frame.direction == "sent" else "magenta"
+    head, _, rest = frame_line(frame).partition("  ")
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[{colour}]{escape(head)}[/]  {escape(rest)}")
+
+
+def print_note(text: str) -> None:
+    """Print a remark that is no result to standard error."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[dim]{escape(text)}[/]")
+
+
+def frame_line(frame: SocketFrame) -> str:
+    """Return one frame as a line: time, socket, direction, type, id, payload.
+
+    Returns:
+        Such as `12:03:15.123 #1 ▶ connection_init  {"accessToken":null}`.
+    """
+    milliseconds = int(frame.time % 1 * 1000)
+    clock = time.strftime("%H:%M:%S", time.localtime(frame.time))
+    arrow = "▶" if frame.direction == "sent" else "◀"
+    identifier = "" if frame.id is None else f" [{frame.id[:8]}]"
+    payload = "" if frame.payload is None else msgspec.json.encode(frame.payload).decode()
+    return f"{clock}.{milliseconds:03} #{frame.socket} {arrow} {frame.type}{identifier}  {payload}".rstrip()
+
+
+def readable(data: object) -> str:
+    """Return JSON as a person would write it: `messageAdded  from: alice, text: Hello`."""
+    match data:
+        case {**members} if len(members) == 1:
+            ((name, value),) = members.items()
+            return f"{name}  {_plain(value)}"
+        case _:
+            return _plain(data)
+
+
+def _plain(value: object) -> str:
+    match value:
+        case dict():
+            return ", ".join(f"{name}: {_plain(item)}" for name, item in value.items())
+        case list():
+            return "[" + "; ".join(_plain(item) for item in value) + "]"
+        case str():
+            return value
+        case _:
+            return msgspec.json.encode(value).decode()
+
+
+def state_note(state: LinkState) -> str | None:
+    """Return what a person wants to know of a link's state, or None where it is nothing new."""
+    match state.phase:
+        case "live":
+            return f"connected as {state.subject or 'nobody: log in with gqlink login'}"
+        case "waiting":
+            why = f" ({state.code} {state.reason})".replace(" )", ")") if state.code else ""
+            return f"connection lost{why}, next attempt in {state.retry_in or 0:.1f} s"
+        case _:
+            return None

@@ -1,0 +1,177 @@
+"""`gqlink serve`: the chat on a port, and one line for each step in the life of a socket."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+import uvicorn
+
+from gqlink.cli.options import Data, default_data_dir
+from gqlink.errors import BadUserInput
+
+if TYPE_CHECKING:
+    from gqlink.chat import ChatSettings
+    from gqlink.server import SocketEvent
+
+__all__ = ("describe_event", "serve")
+
+_LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+_BACKLOG = 1024
+_STOP_SECONDS = 10
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 9000,
+    data: Data = None,
+    database: Annotated[
+        str | None, typer.Option("--database", envvar="GQLINK_DATABASE", help="postgresql://… instead of SQLite.")
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Accounts alice, bob and charlie with public passwords; loopback only.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None, typer.Option("--allow-host", help="A name this server is asked for by; repeatable.")
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option("--allow-origin", help="An origin whose pages may connect; repeatable.")
+    ] = None,
+) -> None:
+    """Serve the chat: GraphQL over HTTP and WebSocket at /graphql, logins at /login."""
+    from gqlink.chat import ChatSettings, create_app
+
+    if demo and not _is_loopback(host):
+        raise BadUserInput(f"--demo has public passwords, so it listens on loopback only, not on {host}")
+    settings = ChatSettings(
+        data_dir=data or default_data_dir(demo=demo),
+        database_url=database,
+        demo=demo,
+        debug=demo,
+        allowed_hosts=(*_LOOPBACK_HOSTS, *(allow_host or ())),
+        allowed_origins=tuple(allow_origin or ()),
+    )
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING, stream=sys.stderr)
+    app = create_app(settings, on_socket_event=lambda event: _say(describe_event(event)))
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+    )
+    with _listen(host, port) as listening:
+        server = _Server(config, welcome=_welcome(settings, listening))
+        server.run(sockets=[listening])
+    if not server.started:
+        raise typer.Exit(1)
+
+
+class _Server(uvicorn.Server):
+    """Says where it is once it can be reached."""
+
+    def __init__(self, config: uvicorn.Config, *, welcome: str) -> None:
+        super().__init__(config)
+        self._welcome = welcome
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and not self.should_exit:
+            _say(self._welcome)
+
+
+def describe_event(event: SocketEvent) -> str:
+    """Say in one line what happened to a socket.
+
+    Args:
+        event: From `GraphQLApp(on_socket_event=…)`.
+
+    Returns:
+        Such as `12:01:15 socket 2 alice, token until 12:03:15`.
+    """
+    clock = time.strftime("%H:%M:%S")
+    return f"{clock} socket {event.socket} {_what(event)}"
+
+
+def _what(event: SocketEvent) -> str:
+    identity = event.identity
+    name = identity.subject or "anonymous"
+    match event.kind:
+        case "opened":
+            return f"opened from {event.client or 'somewhere'}, {event.subprotocol}"
+        case "acknowledged" if identity.expires_at is not None:
+            until = time.strftime("%H:%M:%S", time.localtime(identity.expires_at))
+            return f"{name}, token until {until}"
+        case "acknowledged":
+            return f"{name}, no token"
+        case "refused":
+            return f"refused: {event.code} {event.reason}"
+        case _:
+            return f"closed: {event.code} {event.reason}".rstrip()
+
+
+def _welcome(settings: ChatSettings, listening: socket.socket) -> str:
+    address, port = listening.getsockname()[:2]
+    host = "localhost" if _is_loopback(address) else f"[{address}]" if ":" in address else address
+    url = f"http://{host}:{port}"
+    lines = ["", f"  The chat is at {url}/graphql, over HTTP and WebSocket; logins at {url}/login", ""]
+    lines += [f"  Data: {settings.data_dir}"]
+    if settings.demo:
+        gqlink = _command_name()
+        option = "" if port == 9000 else f" --server {url}"  # noqa: PLR2004 -- the default of --port
+        lines += [
+            "  Demo: passwords are public, errors are shown in full, loopback only",
+            "  Accounts: alice / alice123, bob / bob123, charlie / charlie123",
+            "",
+            "  Try in another terminal, line by line:",
+            f"    {gqlink} subscribe 'subscription {{ messageAdded {{ from text }} }}' --frames{option}",
+            f"    echo alice123 | {gqlink} login alice{option}",
+            f"    {gqlink} subscribe 'subscription {{ messageAdded {{ from text }} }}' --frames{option}",
+            "  and in a third one:",
+            f"    {gqlink} query 'mutation {{ addMessage(input: {{text: \"Hello\"}}) {{ id }} }}'{option}",
+        ]
+    lines += ["", "  Ctrl-C stops it. Sockets:"]
+    return "\n".join(lines)
+
+
+def _command_name() -> str:
+    """Return how this command was typed, so that the next ones can be typed the same way."""
+    command = Path(sys.argv[0])
+    try:
+        return os.fspath(command.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return "gqlink"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind the port here, where a failure can still be said in a sentence."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except OSError as exc:
+        raise BadUserInput(f"cannot listen on {host}, port {port}: {exc.strerror}; another one: --port 9001") from exc
+    return listening
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
