@@ -20,6 +20,7 @@ from gqlink.server.http import serve_http
 from gqlink.server.limits import Limits
 from gqlink.server.masking import ErrorFormatter
 from gqlink.server.origin import Doorkeeper
+from gqlink.server.tasks import wait_for_tasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -80,8 +81,8 @@ class GraphQLApp:
         assert_valid_schema(schema)
         limits = limits or Limits()
         errors = ErrorFormatter(debug=debug)
-        self._own_broker = MemoryBroker() if broker is None else None
-        self.broker: Broker = broker or self._own_broker or MemoryBroker()
+        self._owns_broker = broker is None
+        self.broker: Broker = MemoryBroker() if broker is None else broker
         self._host = Host(
             execution=Execution(schema, limits=limits, errors=errors, debug=debug),
             authentication=Authentication(authenticate, concurrency=limits.authentications),
@@ -133,18 +134,19 @@ class GraphQLApp:
     async def aclose(self) -> None:
         """Close every socket with 1012, end queries and subscriptions, and wait for mutations.
 
-        Takes at most `execution_seconds`. Harmless to repeat.
+        Takes at most `execution_seconds`. Harmless to repeat; an application that was closed stays closed.
         """
-        self._host.closing = True
-        listeners = list(self._host.listeners)
-        for listener in listeners:
-            listener.close(CloseCode.SERVICE_RESTART, "Service restart")
-        for listener in listeners:
-            await listener.wait_ended(seconds=self._host.limits.execution_seconds)
-        if not await self._host.mutations.wait(seconds=self._host.limits.execution_seconds):
-            _log.error("mutations did not end in time and are abandoned")
-        if self._own_broker is not None:
-            await self._own_broker.aclose()
+        host = self._host
+        host.closing = True
+        sockets = list(host.listeners)
+        for socket in sockets:
+            socket.close(CloseCode.SERVICE_RESTART, "Service restart")
+        host.queries.cancel_all()
+        tasks = (host.queries.tasks | host.mutations.tasks).union(*(socket.tasks for socket in sockets))
+        if not await wait_for_tasks(tasks, seconds=host.limits.execution_seconds):
+            _log.error("operations did not end in time and are abandoned")
+        if self._owns_broker:
+            await self.broker.aclose()
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -6,10 +6,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from gqlink.auth import Identity
 from gqlink.errors import AuthError, AuthUnavailable
+from gqlink.server.tasks import is_ending
 
 if TYPE_CHECKING:
-    from gqlink.auth import Authenticate, Credentials, Identity
+    from gqlink.auth import Authenticate, Credentials
 
 __all__ = ("Authentication",)
 
@@ -40,17 +42,24 @@ class Authentication:
             AuthUnavailable: The application's coroutine failed; the credential itself is not refused.
             TimeoutError: It took too long.
         """
+        deadline = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds) as deadline, self._places:
-                return await self._authenticate(credentials)
-        except AuthError as exc:
-            _log.info("a credential was refused: %s", exc)
+            async with deadline, self._places:
+                return await self._ask(credentials)
+        except AuthError:
             raise
         except AuthUnavailable as exc:
             _log.warning("authentication is unavailable: %s", exc)
             raise
-        except Exception as exc:
-            if isinstance(exc, TimeoutError) and deadline.expired():
+        except (Exception, asyncio.CancelledError) as exc:
+            if is_ending() or deadline.expired():
                 raise
             _log.exception("authentication failed unexpectedly")
             raise AuthUnavailable(type(exc).__name__) from exc
+
+    async def _ask(self, credentials: Credentials) -> Identity:
+        identity = await self._authenticate(credentials)
+        # Whatever a hook returns by mistake, None above all, must not pass for somebody.
+        if not isinstance(identity, Identity):
+            raise TypeError(f"authenticate returned {type(identity).__name__}, not Identity")
+        return identity

@@ -1,10 +1,13 @@
-"""Documents are parsed and validated once, then kept by their text."""
+"""Documents are parsed and validated once, then kept by their text.
+
+A parsed document takes up to 300 times the memory of its text, so what is kept is bounded by the text's length too.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from graphql import (
     GraphQLError,
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from graphql import ASTValidationRule, DocumentNode, GraphQLSchema
 
 __all__ = ("Documents", "InvalidDocument")
+
+_LARGEST_SHARE: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +46,16 @@ class Documents:
     Args:
         schema: What they are validated against.
         size: How many valid ones are kept. An invalid one is not: its sender has no hurry.
+        characters: How much text they may have together. One that would take more than a 32nd of it is not kept, so
+            that a stranger's few large ones cannot drive out everybody's small ones.
         debug: Allow introspection, and suggest names in errors.
     """
 
-    def __init__(self, schema: GraphQLSchema, *, size: int, debug: bool) -> None:
+    def __init__(self, schema: GraphQLSchema, *, size: int, characters: int, debug: bool) -> None:
         self._schema = schema
         self._size = size
+        self._characters = characters
+        self._kept_characters = 0
         self._debug = debug
         self._rules: list[type[ASTValidationRule]] = list(specified_rules)
         if not debug:
@@ -68,19 +77,22 @@ class Documents:
         return checked
 
     def _check(self, query: str) -> DocumentNode | InvalidDocument:
+        # graphql-core answers documents that are nested too deeply with an error of its own, here and in `validate`.
         try:
             document = parse(query)
         except GraphQLError as error:
             return InvalidDocument("GRAPHQL_PARSE_FAILED", (error,))
-        except RecursionError:
-            return InvalidDocument("GRAPHQL_PARSE_FAILED", (GraphQLError("The document is nested too deeply."),))
         errors = validate(self._schema, document, self._rules, hide_suggestions=not self._debug)
         return InvalidDocument("GRAPHQL_VALIDATION_FAILED", tuple(errors)) if errors else document
 
     def _keep(self, query: str, document: DocumentNode) -> None:
+        if len(query) > self._characters // _LARGEST_SHARE:
+            return
         self._kept[query] = document
-        if len(self._kept) > self._size:
-            self._kept.popitem(last=False)
+        self._kept_characters += len(query)
+        while len(self._kept) > self._size or self._kept_characters > self._characters:
+            forgotten, _ = self._kept.popitem(last=False)
+            self._kept_characters -= len(forgotten)
 
 
 def find_operation(document: DocumentNode, operation_name: str | None) -> OperationDefinitionNode | None:

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from graphql import ExecutionResult, Executor, GraphQLError, create_source_event_stream
 
-from gqlink.errors import LimitExceeded
+from gqlink.errors import LimitExceeded, SubscriberLagging
 from gqlink.pubsub import Stream
 from gqlink.server.documents import Documents, InvalidDocument, find_operation
+from gqlink.server.tasks import is_ending
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from gqlink.server.limits import Limits
     from gqlink.server.masking import ErrorFormatter
 
-__all__ = ("Execution", "Operation", "RequestError")
+__all__ = ("Execution", "Operation", "RequestError", "encode_request_error")
 
 T = TypeVar("T")
 
@@ -78,7 +79,7 @@ class Execution:
         self._limits = limits
         self._errors = errors
         self._debug = debug
-        self.documents = Documents(schema, size=limits.documents, debug=debug)
+        self.documents = Documents(schema, size=limits.documents, characters=limits.documents_characters, debug=debug)
 
     def prepare(self, request: Request) -> Operation:
         """Find what a request asks for.
@@ -86,7 +87,10 @@ class Execution:
         Raises:
             RequestError: The document cannot be parsed, does not validate, or has no such operation.
         """
-        document = self.documents.find(request.query)
+        try:
+            document = self.documents.find(request.query)
+        except Exception as exc:  # a type of the schema failed in validation: that is no reason to end a socket
+            raise RequestError([self._errors.format(exc)]) from exc
         if isinstance(document, InvalidDocument):
             raise RequestError(self._errors.format_all(document.errors, code=document.code))
         node = find_operation(document, request.operation_name)
@@ -107,17 +111,12 @@ class Execution:
         Raises:
             RequestError: Variables cannot be coerced.
         """
-        try:
-            async with asyncio.timeout(self._limits.execution_seconds) as deadline:
-                executor = self._executor(operation, await _settle(context()))
-                result = await _settle(executor.execute_operation())
-                return self._encode(result)
-        except RequestError:
-            raise
-        except Exception as exc:  # noqa: BLE001 -- whatever a resolver does is an answer, masked
-            if isinstance(exc, TimeoutError) and deadline.expired():
-                exc = LimitExceeded("execution_seconds", allowed=self._limits.execution_seconds)
-            return self._encode_failure(exc)
+
+        async def execute() -> object:
+            executor = self._executor(operation, await _settle(context()))
+            return await _settle(executor.execute_operation())
+
+        return await self._answer(execute)
 
     async def events(self, operation: Operation, context: Callable[[], object]) -> AsyncGenerator[bytes, None]:
         """Run a subscription: yield each result as JSON text, and close the source at the end, whatever the end is.
@@ -128,24 +127,72 @@ class Execution:
 
         Raises:
             RequestError: Variables cannot be coerced, or the subscription does not begin, or its source fails.
+            SubscriberLagging: The events came faster than they were taken.
         """
         try:
-            executor = self._executor(operation, await _settle(context()))
-            source = await _settle(create_source_event_stream(executor))
+            async with self._within_time():
+                executor = self._executor(operation, await _settle(context()))
+                source = await _settle(create_source_event_stream(executor))
             if not isinstance(source, AsyncIterable):
                 raise RequestError(self._errors.format_all(_errors_of(source)))
-            async with _closing(source):
-                async for event in source:
+            async with self._listening(source) as iterator:
+                async for event in iterator:
                     yield await self._event(executor, event, context)
-        except RequestError:
+        except (RequestError, SubscriberLagging):
             raise
-        except Exception as exc:
+        except (Exception, asyncio.CancelledError) as exc:
+            if isinstance(exc, asyncio.CancelledError) and is_ending():
+                raise
             raise RequestError([self._errors.format(exc)]) from exc
 
     async def _event(self, executor: Executor[object], event: object, context: Callable[[], object]) -> bytes:
-        per_event = executor.build_per_event_executor(event)
-        per_event.context_value = await _settle(context())
-        return self._encode(await _settle(per_event.execute_operation(False)))  # noqa: FBT003 -- graphql-core's own call
+        async def execute() -> object:
+            per_event = executor.build_per_event_executor(event)
+            per_event.context_value = await _settle(context())
+            return await _settle(per_event.execute_operation(False))  # noqa: FBT003 -- graphql-core's own call
+
+        return await self._answer(execute)
+
+    async def _answer(self, execute: Callable[[], Awaitable[object]]) -> bytes:
+        """Await a result, and write it; whatever a resolver does is an answer, masked."""
+        try:
+            async with self._within_time():
+                return self._encode(await execute())
+        except RequestError:
+            raise
+        except (Exception, asyncio.CancelledError) as exc:
+            if isinstance(exc, asyncio.CancelledError) and is_ending():
+                raise
+            return msgspec.json.encode({"data": None, "errors": [self._errors.format(exc)]})
+
+    @asynccontextmanager
+    async def _within_time(self) -> AsyncIterator[None]:
+        seconds = self._limits.execution_seconds
+        deadline = asyncio.timeout(seconds)
+        try:
+            async with deadline:
+                yield
+        except TimeoutError as exc:
+            if deadline.expired():
+                raise LimitExceeded("execution_seconds", allowed=seconds) from exc
+            raise
+
+    @asynccontextmanager
+    async def _listening(self, source: AsyncIterable[T]) -> AsyncIterator[AsyncIterator[T]]:
+        """Begin to listen now, not at the first event; in the end close the source, and what iterates it."""
+        iterator: AsyncIterator[T] | None = None
+        try:
+            if isinstance(source, Stream):
+                async with self._within_time():
+                    await source.open()
+            iterator = aiter(source)
+            yield iterator
+        finally:
+            try:
+                if iterator is not source:
+                    await _close(iterator)
+            finally:
+                await _close(source)
 
     def _executor(self, operation: Operation, context: object) -> Executor[object]:
         built = Executor.build(
@@ -158,7 +205,7 @@ class Execution:
         )
         if isinstance(built, Executor):
             return built
-        raise RequestError([{"message": error.message, "extensions": {"code": "BAD_USER_INPUT"}} for error in built])
+        raise RequestError(self._errors.format_all(built, code="BAD_USER_INPUT"))
 
     def _encode(self, result: object) -> bytes:
         if not isinstance(result, ExecutionResult):
@@ -169,9 +216,6 @@ class Execution:
         if result.extensions:
             response["extensions"] = result.extensions
         return msgspec.json.encode(response)
-
-    def _encode_failure(self, exc: Exception) -> bytes:
-        return msgspec.json.encode({"data": None, "errors": [self._errors.format(exc)]})
 
 
 def encode_request_error(error: RequestError) -> bytes:
@@ -197,14 +241,7 @@ async def _settle(value: Awaitable[T] | T) -> T:
     return await value if inspect.isawaitable(value) else value
 
 
-@asynccontextmanager
-async def _closing(source: AsyncIterable[object]) -> AsyncIterator[None]:
-    """Begin to listen now, not at the first event; close the source in the end."""
-    try:
-        if isinstance(source, Stream):
-            await source.open()
-        yield
-    finally:
-        aclose = getattr(source, "aclose", None)
-        if aclose is not None:
-            await aclose()
+async def _close(iterable: object) -> None:
+    aclose = getattr(iterable, "aclose", None)
+    if aclose is not None:
+        await aclose()

@@ -24,7 +24,7 @@ def refusal_of(host: Host, scope: Scope) -> Refusal | None:
     """Say why a request or handshake does not get in; None when it does."""
     request = HTTPConnection(scope)
     return host.doorkeeper.refusal(
-        host=request.headers.get("host"),
+        hosts=request.headers.getlist("host"),
         origins=request.headers.getlist("origin"),
         cookie=host.cookie is not None and host.cookie in request.cookies,
     )

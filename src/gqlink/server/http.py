@@ -6,6 +6,7 @@ Source: GraphQL over HTTP (draft), sections 5 and 6.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ("serve_http",)
 
+_log = logging.getLogger("gqlink.server")
+
 
 async def serve_http(host: Host, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one HTTP request."""
@@ -55,7 +58,7 @@ async def _respond(host: Host, http: HttpRequest) -> Response:
     media_type = JSON
     try:
         _check_door(host, http)
-        media_type = negotiate(http.headers.get("accept"))
+        media_type = negotiate(",".join(http.headers.getlist("accept")))
         request = await _read(host, http)
         identity = await _identify(host, http)
         return await _execute(host, http, request, identity, media_type)
@@ -65,19 +68,31 @@ async def _respond(host: Host, http: HttpRequest) -> Response:
         # The draft wants 400; clients older than its media type take anything but 200 for a broken server.
         status = 400 if media_type == GRAPHQL_RESPONSE else 200
         return _answer(status, encode_request_error(exc), media_type=media_type)
+    except ClientDisconnect:
+        raise
+    except Exception as exc:  # noqa: BLE001 -- a bug of ours; its text is for the log
+        body = msgspec.json.encode({"errors": [host.errors.format(exc)]})
+        return _answer(500, body, media_type=media_type)
 
 
 def _check_door(host: Host, http: HttpRequest) -> None:
     refusal = refusal_of(host, http.scope)
     if refusal is not None:
         raise BadRequest(refusal.status, refusal.message, code="FORBIDDEN")
+    if host.closing:
+        raise _restarting()
 
 
 async def _read(host: Host, http: HttpRequest) -> Request:
     match http.method:
         case "POST":
-            return read_request(await read_body(http, max_bytes=host.limits.message_bytes))
+            limits = host.limits
+            body = await read_body(http, max_bytes=limits.message_bytes, seconds=limits.init_seconds)
+            return read_request(body)
         case "GET":
+            allowed = host.limits.message_bytes
+            if len(http.scope["query_string"]) > allowed:
+                raise BadRequest(414, f"message_bytes is limited to {allowed}.", code="LIMIT_EXCEEDED")
             return read_query_string(http.query_params)
         case _:
             raise BadRequest(405, "Use POST, or GET for a query.", headers={"allow": "GET, POST"})
@@ -88,6 +103,7 @@ async def _identify(host: Host, http: HttpRequest) -> Identity:
         credentials = credentials_of(host, http.scope)
         return await host.authentication.identify(credentials, seconds=host.limits.init_seconds)
     except AuthError as exc:
+        _log.info("a credential was refused: %s", exc)
         challenge = {"www-authenticate": 'Bearer error="invalid_token"'}
         raise BadRequest(exc.status, exc.reason, code=exc.extension_code, headers=challenge) from exc
     except AuthUnavailable as exc:
@@ -97,12 +113,16 @@ async def _identify(host: Host, http: HttpRequest) -> Identity:
 
 
 def _unavailable(retry_after: float) -> BadRequest:
-    return BadRequest(
-        503,
-        "Who you are cannot be found out at the moment; try again later.",
-        code="INTERNAL_SERVER_ERROR",
-        headers={"retry-after": str(max(1, round(retry_after)))},
-    )
+    return _try_again("Who you are cannot be found out at the moment; try again later.", seconds=retry_after)
+
+
+def _restarting() -> BadRequest:
+    return _try_again("The server restarts; try again later.", seconds=1.0)
+
+
+def _try_again(message: str, *, seconds: float) -> BadRequest:
+    headers = {"retry-after": str(max(1, round(seconds)))}
+    return BadRequest(503, message, code="INTERNAL_SERVER_ERROR", headers=headers)
 
 
 async def _execute(host: Host, http: HttpRequest, request: Request, identity: Identity, media_type: str) -> Response:
@@ -122,19 +142,22 @@ async def _execute(host: Host, http: HttpRequest, request: Request, identity: Id
 
 async def _run(host: Host, http: HttpRequest, operation: Operation, context: Callable[[], object]) -> bytes:
     """Run an operation while the client is there; one who leaves ends a query, never a mutation."""
-    mutation = is_mutation(operation.node)
-    owner = host.mutations if mutation else host.queries
+    owner = host.mutations if is_mutation(operation.node) else host.queries
     work = owner.spawn(host.execution.run(operation, context), name="gqlink http operation", report=False)
     leaving = host.queries.spawn(_wait_disconnect(http), name="gqlink http disconnect")
     try:
         await asyncio.wait([work, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if not work.done() and owner is host.mutations:
+            # Whoever stops the server waits for this request, and so for what it began.
+            await asyncio.wait([work])
         if not work.done():
             raise ClientDisconnect
+        if work.cancelled():
+            raise _restarting()
         return work.result()
     finally:
-        leaving.cancel()
-        if not mutation:
-            work.cancel()
+        host.queries.cancel(leaving)
+        host.queries.cancel(work)
 
 
 async def _wait_disconnect(http: HttpRequest) -> None:

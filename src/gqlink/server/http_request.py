@@ -5,6 +5,7 @@ Source: GraphQL over HTTP (draft), sections 4 and 5.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -92,17 +93,35 @@ def _weight(parameters: str) -> float:
     return 1.0
 
 
-async def read_body(http: HttpRequest, *, max_bytes: int) -> bytes:
+async def read_body(http: HttpRequest, *, max_bytes: int, seconds: float) -> bytes:
     """Read the body of a POST.
 
+    Args:
+        http: The request.
+        max_bytes: How long it may be.
+        seconds: How long it may take to come.
+
     Raises:
-        BadRequest: 415, it is no JSON in UTF-8; 413, it is over `max_bytes`.
+        BadRequest: 415, it is no JSON in UTF-8; 413, it is over `max_bytes`; 408, it does not come.
     """
+    _require_json(http)
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read_stream(http, max_bytes=max_bytes)
+    except TimeoutError:
+        message = f"The body did not come within {seconds:g} seconds."
+        raise BadRequest(408, message, code="LIMIT_EXCEEDED", headers={"connection": "close"}) from None
+
+
+def _require_json(http: HttpRequest) -> None:
     media_type, _, parameters = http.headers.get("content-type", "").partition(";")
     if media_type.strip().lower() != JSON:
         raise BadRequest(415, f"A POST must have a JSON body: Content-Type: {JSON}.", headers={"accept": JSON})
     if not _is_utf8(parameters):
         raise BadRequest(415, "The body must be UTF-8.", headers={"accept": JSON})
+
+
+async def _read_stream(http: HttpRequest, *, max_bytes: int) -> bytes:
     body = bytearray()
     async for chunk in http.stream():
         body += chunk

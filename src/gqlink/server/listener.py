@@ -5,7 +5,9 @@ listener owns the machine, the operations' tasks and one timer; it never waits. 
 (asgi_socket.py) is the first adapter for it.
 
 What must stay true: frames reach the outlet in the machine's order; nothing reaches a resolver before the ack; an
-operation that has ended says nothing more; a mutation is never cancelled by its client.
+operation that has ended says nothing more; a mutation is never cancelled by its client; nothing that a client sends,
+and no mistake of ours, ends a socket without a close. One class keeps all of it, because machine, outlet and
+operations change in one step; hence the length.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from gqlink.auth import ANONYMOUS, credentials_from_init
-from gqlink.errors import AuthError, AuthUnavailable, ConnectionClosed
+from gqlink.errors import AuthError, AuthUnavailable, ConnectionClosed, LimitExceeded, SubscriberLagging
 from gqlink.protocol import (
     AckAddition,
     CloseCode,
@@ -29,7 +31,7 @@ from gqlink.protocol import (
 )
 from gqlink.server.documents import is_mutation, is_subscription
 from gqlink.server.execution import RequestError
-from gqlink.server.tasks import TaskSet
+from gqlink.server.tasks import TaskSet, wait_for_tasks
 from gqlink.server.transport import SocketEvent
 
 if TYPE_CHECKING:
@@ -91,6 +93,8 @@ class SocketListener:
         self._identity: Identity = ANONYMOUS
         self._running: dict[str, Running] = {}
         self._tasks = TaskSet()
+        # Every operation that still does something, those included that have ended for the client.
+        self._working: set[asyncio.Task[None]] = set()
         self._connection = ServerConnection(dialect, now=host.clock.now(), limits=_connection_limits(host))
         self._timer: Timer | None = None
         self._set_timer()
@@ -117,24 +121,44 @@ class SocketListener:
         """End the conversation from our side."""
         self._handle(self._connection.close(code, reason))
 
+    def refuse(self, code: int, reason: str) -> None:
+        """Turn the client away; in the legacy dialect `connection_error` comes before the close."""
+        events = self._connection.refuse(code, reason)
+        if events:
+            self._notify("refused", code=code, reason=reason)
+        self._handle(events)
+
+    @property
+    def tasks(self) -> frozenset[asyncio.Task[None]]:
+        """Everything that this socket started and that has not ended, mutations of a client that left included."""
+        return self._tasks.tasks | self._working
+
     async def wait_ended(self, *, seconds: float | None = None) -> bool:
-        """Wait until every task of this socket has ended; mutations belong to the application and go on."""
-        return await self._tasks.wait(seconds=seconds)
+        """Wait until everything that this socket started has ended; see `wait_for_tasks`."""
+        return await wait_for_tasks(self.tasks, seconds=seconds)
 
     def _handle(self, events: list[Event]) -> None:
-        for event in events:
-            match event:
-                case SubscribeReceived():
-                    self._start(event)
-                case CompleteReceived():
-                    self._stop(event.id)
-                case InitReceived():
-                    self._tasks.spawn(self._authenticate(event.payload), name=self._name("authenticate"))
-                case Closed():
-                    self._ended(event)
-                case _:
-                    pass  # pings and pongs are the machine's own business
+        try:
+            for event in events:
+                self._act(event)
+        except Exception:  # noqa: BLE001 -- a bug of ours; the client gets a close that says so
+            _log.exception("%s failed", self._name("listener"))
+            for closed in self._connection.close(CloseCode.INTERNAL_ERROR, "Internal error"):
+                self._act(closed)
         self._flush()
+
+    def _act(self, event: Event) -> None:
+        match event:
+            case SubscribeReceived():
+                self._start(event)
+            case CompleteReceived():
+                self._stop(event.id)
+            case InitReceived():
+                self._tasks.spawn(self._authenticate(event.payload), name=self._name("authenticate"))
+            case Closed():
+                self._ended(event)
+            case _:
+                pass  # pings and pongs are the machine's own business
 
     def _flush(self) -> None:
         frames = self._connection.outgoing()
@@ -148,11 +172,12 @@ class SocketListener:
             credentials = credentials_from_init(payload, handshake=self._handshake)
             identity = await self._host.authentication.identify(credentials, seconds=seconds)
         except AuthError as exc:
-            self._refuse(exc.close_code, exc.reason)
+            _log.info("%s: a credential was refused: %s", self._name("authenticate"), exc)
+            self.refuse(exc.close_code, exc.reason)
         except AuthUnavailable as exc:
-            self._refuse(exc.close_code, "Try again later")
+            self.refuse(exc.close_code, "Try again later")
         except TimeoutError:
-            self._refuse(CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout")
+            self.refuse(CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout")
         else:
             self._admit(identity)
 
@@ -170,15 +195,13 @@ class SocketListener:
         self._notify("acknowledged")
         self._handle(held)
 
-    def _refuse(self, code: int, reason: str) -> None:
-        events = self._connection.refuse(code, reason)
-        if events:
-            self._notify("refused", code=code, reason=reason)
-        self._handle(events)
-
     def _start(self, event: SubscribeReceived) -> None:
         try:
+            self._require_room()
             operation = self._host.execution.prepare(event.request)
+        except LimitExceeded as exc:
+            self._connection.error(event.id, [self._host.errors.format(exc)])
+            return
         except RequestError as exc:
             self._connection.error(event.id, exc.errors)
             return
@@ -187,13 +210,21 @@ class SocketListener:
         owner = self._host.mutations if running.mutation else self._tasks
         run = self._run_subscription if is_subscription(operation.node) else self._run_once
         running.task = owner.spawn(run(running, operation), name=self._name("operation"))
+        self._working.add(running.task)
+        running.task.add_done_callback(self._working.discard)
+
+    def _require_room(self) -> None:
+        """Bound what runs for one socket: an operation that its client has ended no longer counts as live."""
+        allowed = 2 * self._host.limits.operations_per_socket
+        if len(self._working) >= allowed:
+            raise LimitExceeded("operations_per_socket", allowed=allowed, actual=len(self._working) + 1)
 
     def _stop(self, operation_id: str) -> None:
         running = self._running.pop(operation_id, None)
         if running is not None:
             running.live = False
             if not running.mutation and running.task is not None:
-                running.task.cancel()
+                self._tasks.cancel(running.task)
 
     async def _run_once(self, running: Running, operation: Operation) -> None:
         try:
@@ -210,8 +241,14 @@ class SocketListener:
             async for payload in events:
                 self._deliver(running, payload)
                 await self._outlet.wait_writable()
+                if not running.live:
+                    return  # it was cancelled, and its source took no notice
         except RequestError as exc:
             self._fail(running, exc)
+        except SubscriberLagging as exc:
+            # To go on would be a gap that nobody sees: the client connects again, and resumes.
+            _log.info("%s: %s", self._name("closed"), exc)
+            self.close(CloseCode.SLOW_CONSUMER, "Slow consumer")
         else:
             self._complete(running)
         finally:
@@ -245,9 +282,8 @@ class SocketListener:
         """End everything that belongs to this socket; the close frame, if any, is flushed by the caller."""
         for operation_id in list(self._running):
             self._stop(operation_id)
-        self._tasks.cancel()
+        self._tasks.cancel_all()
         self._set_timer()
-        self._host.listeners.discard(self)
         self._notify("closed", code=event.code, reason=event.reason)
 
     def _set_timer(self) -> None:

@@ -9,9 +9,10 @@ import logging
 import secrets
 from typing import TYPE_CHECKING
 
+import msgspec
 from graphql import GraphQLError
 
-from gqlink.errors import GqlinkError, LimitExceeded
+from gqlink.errors import AuthError, AuthUnavailable, GqlinkError, LimitExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +39,8 @@ class ErrorFormatter:
 
         Args:
             errors: As graphql-core collected them.
-            code: The `extensions.code` of those that have none and were not raised by a resolver.
+            code: Given for a request that is not executed: the `extensions.code` of those that have none. Their text
+                speaks of the request, so it is never masked, not even where a scalar raised it.
 
         Shape:
             [{"message": str, "locations"?: [...], "path"?: [...], "extensions"?: {"code": str, ...}}]
@@ -47,19 +49,16 @@ class ErrorFormatter:
 
     def format(self, error: BaseException, *, code: str | None = None) -> dict[str, object]:
         """Format one error; see `format_all`. What is not a `GraphQLError` is treated as a resolver's."""
-        located = error if isinstance(error, GraphQLError) else None
-        formatted: dict[str, object] = dict(located.formatted) if located else {}
-        cause = _cause(error)
-        if cause is None:
-            # The text is graphql-core's, or a resolver raised a GraphQLError because it wants it to be read.
-            if code is not None:
-                formatted["extensions"] = {"code": code, **_mapping(formatted.get("extensions"))}
+        formatted: dict[str, object] = dict(error.formatted) if isinstance(error, GraphQLError) else {}
+        cause = None if code is not None else _cause(error)
+        if code is not None:
+            formatted["extensions"] = {"code": code, **_mapping(formatted.get("extensions"))}
         elif isinstance(cause, GqlinkError) and cause.extension_code is not None:
-            formatted["message"] = str(cause)
-            formatted["extensions"] = {"code": cause.extension_code, **_details(cause)}
-        else:
+            formatted |= {"message": _words(cause), "extensions": {"code": cause.extension_code, **_details(cause)}}
+        elif cause is not None:
             formatted |= self._mask(cause)
-        return formatted
+        # Otherwise the text is graphql-core's, or a resolver raised a GraphQLError because it wants it to be read.
+        return formatted if _is_encodable(formatted) else formatted | self._mask(error)
 
     def _mask(self, cause: BaseException) -> dict[str, object]:
         error_id = secrets.token_hex(8)
@@ -77,6 +76,11 @@ def _cause(error: BaseException) -> BaseException | None:
     return error
 
 
+def _words(cause: GqlinkError) -> str:
+    """Say what a client may read: the details of an `AuthError` are for the log."""
+    return cause.reason if isinstance(cause, AuthError | AuthUnavailable) else str(cause)
+
+
 def _details(cause: GqlinkError) -> dict[str, object]:
     if isinstance(cause, LimitExceeded):
         return {"limit": cause.limit, "allowed": cause.allowed, "actual": cause.actual}
@@ -85,3 +89,12 @@ def _details(cause: GqlinkError) -> dict[str, object]:
 
 def _mapping(value: object) -> dict[str, object]:
     return dict(value) if isinstance(value, dict) else {}
+
+
+def _is_encodable(formatted: dict[str, object]) -> bool:
+    """Tell whether JSON has a form for it: what a resolver puts into `extensions` is its own choice."""
+    try:
+        msgspec.json.encode(formatted)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return False
+    return True

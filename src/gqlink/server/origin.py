@@ -45,28 +45,31 @@ class Doorkeeper:
     allowed_hosts: Sequence[str]
     allowed_origins: Sequence[str]
 
-    def refusal(self, *, host: str | None, origins: Sequence[str], cookie: bool) -> Refusal | None:
+    def refusal(self, *, hosts: Sequence[str], origins: Sequence[str], cookie: bool) -> Refusal | None:
         """Say why a request does not get in; None when it does.
 
         Args:
-            host: The value of `Host`.
+            hosts: The values of all `Host` headers; there must be one.
             origins: The values of all `Origin` headers.
             cookie: Whether a cookie would identify the peer; then an Origin must be there.
         """
+        if len(hosts) > 1:
+            return Refusal(400, "More than one Host was sent.")
+        host = hosts[0] if hosts else ""
         if not self._is_allowed_host(host):
             return Refusal(400, "This server is not meant for this Host; it can be added to allowed_hosts.")
         if len(origins) > 1:
             return Refusal(403, "More than one Origin was sent.")
         if not origins:
             return Refusal(403, "A request with a cookie must say its Origin.") if cookie else None
-        if _is_same(origins[0], host or "") or self._is_allowed_origin(origins[0]):
+        if _is_same(origins[0], host) or self._is_allowed_origin(origins[0]):
             return None
         return Refusal(403, "This Origin is not allowed; it can be added to allowed_origins.")
 
-    def _is_allowed_host(self, host: str | None) -> bool:
+    def _is_allowed_host(self, host: str) -> bool:
         if "*" in self.allowed_hosts:
             return True
-        name = _split_host(host or "")
+        name = _split_host(host)
         return name is not None and name in {allowed.lower().strip("[]") for allowed in self.allowed_hosts}
 
     def _is_allowed_origin(self, origin: str) -> bool:

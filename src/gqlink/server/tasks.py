@@ -7,9 +7,9 @@ import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterable
 
-__all__ = ("TaskSet",)
+__all__ = ("TaskSet", "is_ending", "wait_for_tasks")
 
 T = TypeVar("T")
 
@@ -21,9 +21,15 @@ class TaskSet:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._ending: set[asyncio.Task[Any]] = set()
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+    @property
+    def tasks(self) -> frozenset[asyncio.Task[Any]]:
+        """Those that have not ended."""
+        return frozenset(self._tasks)
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str, report: bool = True) -> asyncio.Task[T]:
         """Start a task that belongs to this set.
@@ -38,33 +44,58 @@ class TaskSet:
         task.add_done_callback(self._report if report else self._forget)
         return task
 
-    def cancel(self) -> None:
-        """Ask all of them to end."""
-        for task in self._tasks:
+    def cancel(self, task: asyncio.Task[Any]) -> None:
+        """Ask one of them to end.
+
+        Only the first time counts: a second cancellation would break into what the task does to clean up, and a
+        client that unsubscribes and leaves gives two reasons to end the same task.
+        """
+        if task in self._tasks and task not in self._ending:
+            self._ending.add(task)
             task.cancel()
 
-    async def wait(self, *, seconds: float | None) -> bool:
-        """Wait until all of them have ended.
-
-        Args:
-            seconds: How long at most; None for as long as it takes.
-
-        Returns:
-            Whether they have.
-        """
-        own = asyncio.current_task()
-        others = [task for task in self._tasks if task is not own]
-        if not others:
-            return True
-        _, pending = await asyncio.wait(others, timeout=seconds)
-        return not pending
+    def cancel_all(self) -> None:
+        """Ask all of them to end."""
+        for task in tuple(self._tasks):
+            self.cancel(task)
 
     def _report(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self._discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
             _log.error("task %s failed", task.get_name(), exc_info=exc)
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self._discard(task)
         if not task.cancelled():
             task.exception()  # looked at, so that nobody is warned of a failure after the client has left
+
+    def _discard(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        self._ending.discard(task)
+
+
+async def wait_for_tasks(tasks: Iterable[asyncio.Task[Any]], *, seconds: float | None) -> bool:
+    """Wait until tasks have ended, the one that asks left out.
+
+    Args:
+        tasks: Those that are awaited; one that starts later is not.
+        seconds: How long at most; None for as long as it takes.
+
+    Returns:
+        Whether they have.
+    """
+    own = asyncio.current_task()
+    others = [task for task in tasks if task is not own]
+    if not others:
+        return True
+    _, pending = await asyncio.wait(others, timeout=seconds)
+    return not pending
+
+
+def is_ending() -> bool:
+    """Tell whether the running task was asked to end.
+
+    If not, a `CancelledError` in it is an accident: it awaited something that somebody else had cancelled.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,155 @@
+"""What waits to be sent to one client: a bounded buffer with one task that empties it into ASGI's `send`.
+
+Policy: while more than `send_buffer_bytes` wait, whoever could add to it has to wait; a client that takes nothing for
+`stall_seconds` loses what waits, and is closed with 4490.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Self
+
+from gqlink.protocol import Close
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from starlette.types import Send
+
+    from gqlink.protocol import Frame
+    from gqlink.server.limits import Limits
+
+__all__ = ("SendQueue",)
+
+_log = logging.getLogger("gqlink.server")
+
+# How long what was said last, a close above all, may take to leave.
+_CLOSE_SECONDS: Final = 1.0
+
+
+class SendQueue:
+    """The outlet of a `SocketListener`; see `Outlet`. Use it with `async with`.
+
+    Args:
+        send: The ASGI server's.
+        limits: For `send_buffer_bytes` and `stall_seconds`.
+    """
+
+    def __init__(self, send: Send, *, limits: Limits) -> None:
+        self._send = send
+        self._limits = limits
+        self._frames: list[Frame] = []
+        self._bytes = 0  # of what waits and of what is being sent
+        self._filled = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._ended = False
+        self._on_stalled: Callable[[], None] = _nothing
+        self._on_ended: Callable[[], None] = _nothing
+
+    def write(self, frames: Sequence[Frame]) -> None:
+        """Take frames to send; see `Outlet`. They are dropped when nothing can be sent any more."""
+        if self._ended:
+            return
+        self._frames.extend(frames)
+        self._bytes += _size(frames)
+        if self._bytes > self._limits.send_buffer_bytes:
+            self._writable.clear()
+        self._filled.set()
+
+    async def wait_writable(self) -> None:
+        """Wait while too much is waiting to be sent; see `Outlet`."""
+        await self._writable.wait()
+
+    def when_stalled(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the client has taken nothing for `stall_seconds`; it should close."""
+        self._on_stalled = callback
+
+    @contextmanager
+    def ending(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Call `callback` if it happens in this block that nothing will be sent any more, or has happened before."""
+        self._on_ended = callback
+        try:
+            if self._ended:
+                callback()
+            yield
+        finally:
+            self._on_ended = _nothing
+
+    async def __aenter__(self) -> Self:
+        self._writer = asyncio.get_running_loop().create_task(self._run(), name="gqlink socket writer")
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        try:
+            if self._bytes:
+                await asyncio.wait([self._writer], timeout=_CLOSE_SECONDS)
+        finally:
+            self._writer.cancel()
+            await asyncio.wait([self._writer])
+
+    async def _run(self) -> None:
+        try:
+            await self._empty(seconds=self._limits.stall_seconds)
+        except TimeoutError:
+            await self._give_up()
+        except Exception as exc:  # noqa: BLE001 -- every ASGI server has its own for "the peer is gone"
+            _log.debug("sending failed: %r", exc)
+        finally:
+            self._end()
+
+    async def _empty(self, *, seconds: float) -> None:
+        """Send whatever comes, until a close has been sent.
+
+        Raises:
+            TimeoutError: One frame took more than `seconds`.
+        """
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            frames, self._frames = self._frames, []
+            for frame in frames:
+                async with asyncio.timeout(seconds):
+                    await self._send(_message(frame))
+                if isinstance(frame, Close):
+                    return
+            self._bytes -= _size(frames)
+            if not self._frames:
+                self._writable.set()
+
+    async def _give_up(self) -> None:
+        """Drop what waits, and close; nobody expects that the client reads the close."""
+        _log.info("a client that does not read is closed: %d bytes were waiting", self._bytes)
+        self._frames.clear()
+        self._filled.clear()
+        self._on_stalled()
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._empty(seconds=_CLOSE_SECONDS)
+        except Exception as exc:  # noqa: BLE001 -- as above, and TimeoutError
+            _log.debug("closing failed: %r", exc)
+
+    def _end(self) -> None:
+        self._ended = True
+        self._frames.clear()
+        self._filled.clear()
+        self._bytes = 0
+        self._writable.set()
+        self._on_ended()
+
+
+def _size(frames: Sequence[Frame]) -> int:
+    """Count bytes; a close counts too, so that it is 0 only when nothing is left to be sent."""
+    return sum(2 + len(frame.reason) if isinstance(frame, Close) else len(frame.data) for frame in frames)
+
+
+def _nothing() -> None:
+    """Stand in until somebody wants to know."""
+
+
+def _message(frame: Frame) -> dict[str, object]:
+    if isinstance(frame, Close):
+        return {"type": "websocket.close", "code": frame.code, "reason": frame.reason}
+    return {"type": "websocket.send", "text": frame.data.decode()}
