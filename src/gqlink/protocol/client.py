@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-import msgspec
-
 from gqlink.errors import LocalProtocolError
 from gqlink.protocol.closing import CloseCode, fixed_reason
 from gqlink.protocol.connection import Connection
@@ -16,8 +14,9 @@ from gqlink.protocol.frames import (
     KeepAliveReceived,
     NextReceived,
     RefusalReceived,
+    Text,
 )
-from gqlink.protocol.messages import Fault, read_errors
+from gqlink.protocol.messages import Fault, encode_message, encode_payload, is_operation_id, read_errors
 from gqlink.protocol.tables import Kind, Phase, Side
 
 if TYPE_CHECKING:
@@ -56,10 +55,10 @@ class ClientConnection(Connection):
         """Ask to be let in; the payload is left out when None.
 
         Raises:
-            LocalProtocolError: It was said already.
+            LocalProtocolError: It was said already, or the payload cannot be written as JSON.
             ConnectionClosed: The conversation is over.
         """
-        self._say(Kind.CONNECTION_INIT, payload=None if payload is None else msgspec.json.encode(payload))
+        self._say(Kind.CONNECTION_INIT, payload=None if payload is None else encode_payload(payload))
 
     def subscribe(self, operation_id: str, request: Request) -> None:
         """Start an operation.
@@ -69,13 +68,14 @@ class ClientConnection(Connection):
             request: The document and what goes with it.
 
         Raises:
-            LocalProtocolError: The connection is not acknowledged, or the id is live or empty.
+            LocalProtocolError: The connection is not acknowledged, the id is live, empty or no Unicode, or the request
+                cannot be written as JSON.
             ConnectionClosed: The conversation is over.
         """
         self._require_acknowledged("subscribe")
-        if not operation_id or operation_id in self._live:
+        if not is_operation_id(operation_id, max_bytes=self._operation_id_bytes) or operation_id in self._live:
             raise LocalProtocolError("subscribe: the id must be new and not empty")
-        self._say(Kind.SUBSCRIBE, operation_id=operation_id, payload=_encode_request(request))
+        self._say(Kind.SUBSCRIBE, operation_id=operation_id, payload=encode_payload(request))
         self._live.add(operation_id)
 
     def complete(self, operation_id: str) -> None:
@@ -88,6 +88,21 @@ class ClientConnection(Connection):
         self._require_live(operation_id, "complete")
         self._say(Kind.COMPLETE, operation_id=operation_id)
         self._live.discard(operation_id)
+
+    def close(self, code: int, reason: str = "") -> list[Event]:
+        """End the conversation; in the legacy dialect a normal end is announced by `connection_terminate`.
+
+        Args:
+            code: The WebSocket close code.
+            reason: Cut to the 123 bytes that fit.
+
+        Raises:
+            LocalProtocolError: No close frame may carry this code (RFC 6455, section 7.4).
+        """
+        terminate = self.dialect.types.get((Side.CLIENT, Kind.CONNECTION_TERMINATE))
+        if terminate is not None and code == CloseCode.NORMAL and self._phase in _TERMINABLE:
+            self._outgoing.append(Text(encode_message(terminate)))
+        return super().close(code, reason)
 
     def _act(self, kind: Kind, then: Phase, envelope: Envelope, *, now: float) -> list[Event]:  # noqa: PLR0911 -- one line a kind
         match kind:
@@ -170,12 +185,4 @@ class ClientConnection(Connection):
         return self.close(CloseCode.BAD_RESPONSE, fixed_reason(CloseCode.BAD_RESPONSE))
 
 
-def _encode_request(request: Request) -> bytes:
-    """Write a request without the members that are None."""
-    members = {
-        "query": request.query,
-        "variables": request.variables,
-        "operationName": request.operation_name,
-        "extensions": request.extensions,
-    }
-    return msgspec.json.encode({key: value for key, value in members.items() if value is not None})
+_TERMINABLE: Final = frozenset({Phase.INITIALISED, Phase.ACKNOWLEDGED})

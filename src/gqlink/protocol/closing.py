@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final
 
-__all__ = ("CLOSINGS", "CloseCode", "Closing", "Verdict", "clip_reason", "closing_verdict", "handshake_verdict")
+__all__ = (
+    "CLOSINGS",
+    "CloseCode",
+    "Closing",
+    "Verdict",
+    "clip_reason",
+    "closing_verdict",
+    "fixed_reason",
+    "handshake_verdict",
+    "is_sendable",
+)
 
 # A control frame carries at most 125 bytes, two of which are the code (RFC 6455, section 5.5).
 _REASON_BYTES: Final = 123
@@ -87,7 +97,7 @@ _R, _N, _D, _F = Verdict.RETRY, Verdict.REFRESH, Verdict.OTHER_DIALECT, Verdict.
 CLOSINGS: Final[tuple[Closing, ...]] = (
     Closing(CloseCode.NORMAL, None, "a normal end; before the ack often a disguised refusal", _N, _R),
     Closing(CloseCode.GOING_AWAY, None, "the peer goes away", _R, _R),
-    Closing(CloseCode.PROTOCOL_ERROR, None, "a broken WebSocket frame", _F, _F),
+    Closing(CloseCode.PROTOCOL_ERROR, None, "a broken frame; before the ack some servers mean the subprotocol", _D, _F),
     Closing(CloseCode.UNSUPPORTED_DATA, None, "a kind of data the peer cannot take", _F, _F),
     Closing(CloseCode.NO_CODE, None, "closed without a code", _R, _R),
     Closing(CloseCode.ABNORMAL, None, "the connection broke without a close", _R, _R),
@@ -123,7 +133,8 @@ CLOSINGS: Final[tuple[Closing, ...]] = (
         _R,
         _R,
     ),
-    Closing(CloseCode.SUBSCRIBER_ALREADY_EXISTS, "Subscriber already exists", "an id that is still live", _R, _R),
+    # The specification puts the id into the reason, so no reason of its own tells the row.
+    Closing(CloseCode.SUBSCRIBER_ALREADY_EXISTS, None, "an id that is still live; the reason names it", _R, _R),
     Closing(
         CloseCode.TOO_MANY_INITIALISATION_REQUESTS,
         "Too many initialisation requests",
@@ -146,6 +157,9 @@ _FIXED_REASON: Final[dict[CloseCode, str]] = {
 _REFUSAL_CODES: Final = {1000, 1005, 1006, 1011, 4000, 4403}
 _PRIVATE_CODES: Final = range(3000, 5000)
 _CLIENT_FAULTS: Final = range(4000, 4100)
+# RFC 6455, section 7.4.1: these stand for what happened without a close frame, and are never sent in one.
+_UNSENDABLE: Final = {1004, 1005, 1006, 1015}
+_PUBLIC_CODES: Final = range(1000, 1015)
 _AUTH_STATUSES: Final = {401, 403}
 _PASSING_STATUSES: Final = {408, 425, 429}
 _SERVER_ERRORS: Final = range(500, 600)
@@ -189,6 +203,11 @@ def clip_reason(reason: str) -> str:
     """Cut a close reason to the 123 bytes that a close frame has room for, at a character."""
     encoded = reason.encode("utf-8", "replace")
     return encoded[:_REASON_BYTES].decode("utf-8", "ignore")
+
+
+def is_sendable(code: int) -> bool:
+    """Say whether a close frame may carry `code`."""
+    return code not in _UNSENDABLE and (code in _PUBLIC_CODES or code in _PRIVATE_CODES)
 
 
 def fixed_reason(code: CloseCode) -> str:

@@ -15,14 +15,13 @@ wait can stand between the rule and the state.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
-import msgspec
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from gqlink.errors import ConnectionClosed, LocalProtocolError
-from gqlink.protocol.closing import CloseCode, clip_reason, fixed_reason
+from gqlink.protocol.closing import CloseCode, clip_reason, fixed_reason, is_sendable
 from gqlink.protocol.frames import Close, Closed, PingReceived, PongReceived, Text
-from gqlink.protocol.messages import Fault, decode_envelope, encode_message
+from gqlink.protocol.messages import Fault, decode_envelope, encode_message, encode_payload
 from gqlink.protocol.tables import Kind, Phase, Side
 
 if TYPE_CHECKING:
@@ -32,26 +31,30 @@ if TYPE_CHECKING:
     from gqlink.protocol.frames import Event, Frame
     from gqlink.protocol.messages import Envelope
 
-__all__ = ("Connection",)
+__all__ = ("Connection", "require_sendable")
 
 
-class Connection:
+class Connection(ABC):
     """One half of a conversation; `ServerConnection` and `ClientConnection` complete it.
 
     Args:
         dialect: The subprotocol that the handshake agreed on.
         deadline: When `expire` gives up, in seconds of the caller's monotonic clock; None for never.
         operation_id_bytes: The most bytes that an operation's id may have.
+        nesting: How many levels a message may have; None for as many as the interpreter reads.
     """
 
     side: ClassVar[Side]
     peer: ClassVar[Side]
 
-    def __init__(self, dialect: Dialect, *, deadline: float | None, operation_id_bytes: int) -> None:
+    def __init__(
+        self, dialect: Dialect, *, deadline: float | None, operation_id_bytes: int, nesting: int | None = None
+    ) -> None:
         self.dialect = dialect
         self._phase = Phase.OPENED
         self._deadline = deadline
         self._operation_id_bytes = operation_id_bytes
+        self._nesting = nesting
         self._outgoing: list[Frame] = []
         self._live: set[str] = set()
 
@@ -86,9 +89,9 @@ class Connection:
             What the application must act on, in order; often nothing.
         """
         expired = self.expire(now=now)
-        if expired or self._phase in {Phase.CLOSED, Phase.REFUSED}:
+        if expired or self._phase in _OVER:
             return expired
-        envelope = decode_envelope(text)
+        envelope = decode_envelope(text, nesting=self._nesting)
         if isinstance(envelope, Fault):
             return self._reject(envelope.detail)
         return self._hear(envelope, now=now)
@@ -96,7 +99,7 @@ class Connection:
     def receive_binary(self, *, now: float) -> list[Event]:
         """Take note of a binary frame, which neither subprotocol knows."""
         expired = self.expire(now=now)
-        if expired or self._phase in {Phase.CLOSED, Phase.REFUSED}:
+        if expired or self._phase in _OVER:
             return expired
         return self._reject("binary frames are not understood")
 
@@ -125,9 +128,13 @@ class Connection:
         Args:
             code: The WebSocket close code.
             reason: Cut to the 123 bytes that fit.
+
+        Raises:
+            LocalProtocolError: No close frame may carry this code (RFC 6455, section 7.4).
         """
         if self._phase is Phase.CLOSED:
             return []
+        require_sendable(code)
         frame = Close(int(code), clip_reason(reason))
         self._outgoing.append(frame)
         self._end()
@@ -141,7 +148,7 @@ class Connection:
             ConnectionClosed: It is over.
         """
         self._require_acknowledged("ping")
-        self._say(Kind.PING, payload=None if payload is None else msgspec.json.encode(payload))
+        self._say(Kind.PING, payload=None if payload is None else encode_payload(payload))
 
     def pong(self, payload: Mapping[str, object]) -> None:
         """Say something unasked; `graphql-transport-ws` only.
@@ -151,7 +158,7 @@ class Connection:
             ConnectionClosed: It is over.
         """
         self._require_acknowledged("pong")
-        self._say(Kind.PONG, payload=msgspec.json.encode(payload))
+        self._say(Kind.PONG, payload=encode_payload(payload))
 
     def _hear(self, envelope: Envelope, *, now: float) -> list[Event]:
         """Apply the table to one message of the peer, then act on it."""
@@ -163,8 +170,9 @@ class Connection:
             return self._illegal(kind, then)
         return self._act(kind, then, envelope, now=now)
 
+    @abstractmethod
     def _act(self, kind: Kind, then: Phase, envelope: Envelope, *, now: float) -> list[Event]:
-        raise NotImplementedError
+        """Do what a legal message of the peer asks for."""
 
     def _unknown_type(self) -> list[Event]:
         return self._reject("unknown type")
@@ -173,19 +181,20 @@ class Connection:
         del kind
         return self.close(code, fixed_reason(code))
 
+    @abstractmethod
     def _give_up(self) -> list[Event]:
-        raise NotImplementedError
+        """End a conversation whose deadline has passed."""
 
+    @abstractmethod
     def _reject(self, detail: str) -> list[Event]:
-        raise NotImplementedError
+        """End a conversation with a peer that cannot be understood."""
 
     def _answer_ping(self, envelope: Envelope) -> list[Event]:
         payload = envelope.object_payload()
         if isinstance(payload, Fault):
             return self._reject(payload.detail)
-        # Echoed, as peers expect, but for our own additions: a renewal's token is not sent back.
-        echo = {key: value for key, value in payload.items() if key != "gqlink"} if payload else None
-        self._say(Kind.PONG, payload=msgspec.json.encode(echo) if echo else None)
+        # Echoed as it came, as peers expect, but for our own additions: a renewal's token is not sent back.
+        self._say(Kind.PONG, payload=envelope.raw_payload() if payload and "gqlink" not in payload else None)
         return [PingReceived(payload)]
 
     def _take_pong(self, envelope: Envelope) -> list[Event]:
@@ -194,8 +203,7 @@ class Connection:
 
     def _say(self, kind: Kind, *, operation_id: str | None = None, payload: bytes | None = None) -> None:
         """Queue one message of ours, if it is legal."""
-        if self._phase is Phase.CLOSED:
-            raise ConnectionClosed
+        self._require_open()
         wire_type = self.dialect.types.get((self.side, kind))
         if wire_type is None:
             raise LocalProtocolError(f"{self.dialect.subprotocol} has no {kind} for the {self.side} to say")
@@ -205,9 +213,12 @@ class Connection:
         self._phase = then
         self._outgoing.append(Text(encode_message(wire_type, operation_id=operation_id, payload=payload)))
 
-    def _require_acknowledged(self, what: str) -> None:
-        if self._phase is Phase.CLOSED:
+    def _require_open(self) -> None:
+        if self._phase in _OVER:
             raise ConnectionClosed
+
+    def _require_acknowledged(self, what: str) -> None:
+        self._require_open()
         if self._phase is not Phase.ACKNOWLEDGED:
             raise LocalProtocolError(f"{what} is not legal while the connection is {self._phase}")
 
@@ -220,3 +231,12 @@ class Connection:
         self._phase = Phase.CLOSED
         self._deadline = None
         self._live.clear()
+
+
+_OVER: Final = frozenset({Phase.REFUSED, Phase.CLOSED})
+
+
+def require_sendable(code: int) -> None:
+    """Refuse a code that no close frame may carry."""
+    if not is_sendable(code):
+        raise LocalProtocolError(f"a close frame cannot carry the code {int(code)}")

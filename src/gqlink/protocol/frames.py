@@ -48,7 +48,7 @@ class Close(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     """The payload of an operation.
 
     Shape:

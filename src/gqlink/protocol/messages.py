@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, cast
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final, Self, TypeGuard, cast
 
 import msgspec
 
+from gqlink.errors import LocalProtocolError
 from gqlink.protocol.frames import ExecutionResult, Request
 
 if TYPE_CHECKING:
@@ -20,7 +22,16 @@ if TYPE_CHECKING:
 
     from gqlink.protocol.dialects import Dialect
 
-__all__ = ("Envelope", "Fault", "encode_message")
+__all__ = (
+    "Envelope",
+    "Fault",
+    "decode_envelope",
+    "encode_errors",
+    "encode_message",
+    "encode_payload",
+    "is_operation_id",
+    "read_errors",
+)
 
 _ABSENT: Final = msgspec.Raw(b"")
 
@@ -44,13 +55,18 @@ class Envelope(msgspec.Struct):
 
     def operation_id(self, *, max_bytes: int) -> str | Fault:
         """Return the id, or a fault if it is not a string of 1 to `max_bytes` bytes."""
-        if isinstance(self.id, str) and self.id:
-            try:
-                if len(self.id.encode()) <= max_bytes:
-                    return self.id
-            except UnicodeEncodeError:  # half an emoji: it could not be sent back
-                pass
+        if is_operation_id(self.id, max_bytes=max_bytes):
+            return self.id
         return Fault(f"id must be a string of 1 to {max_bytes} bytes")
+
+    @property
+    def size(self) -> int:
+        """How many bytes a detached copy holds."""
+        return len(bytes(self.payload)) + len(str(self.id).encode())
+
+    def detached(self) -> Self:
+        """Return a copy that keeps nothing else of the message alive: a payload is a view of all of it."""
+        return msgspec.structs.replace(self, payload=self.payload.copy())
 
     def object_payload(self) -> dict[str, object] | Fault | None:
         """Return the payload as an object; None when it is absent or null."""
@@ -65,6 +81,10 @@ class Envelope(msgspec.Struct):
         """Return the payload of an event."""
         result = self._payload(_RESULT, "payload must be an execution result")
         return Fault("payload must be an execution result") if result is None else result
+
+    def raw_payload(self) -> bytes:
+        """Return the payload as it came."""
+        return bytes(self.payload)
 
     def any_payload(self) -> object:
         """Return the payload whatever it is; None when it is absent or unreadable."""
@@ -97,27 +117,34 @@ _RESULT: Final = msgspec.json.Decoder(ExecutionResult | None)
 _ANY: Final = msgspec.json.Decoder()
 
 
-def decode_envelope(text: bytes | str) -> Envelope | Fault:
+def decode_envelope(text: bytes | str, *, nesting: int | None = None) -> Envelope | Fault:
     """Read the envelope of one message.
 
     What msgspec cannot read gets a second chance: JavaScript sends lone surrogates, some clients send `1e400`.
     A message whose type and id can be made out fails alone; only one without them costs the connection.
+
+    Args:
+        text: The message, UTF-8 where it is bytes.
+        nesting: How many levels it may have; None for as many as the interpreter reads, which differs by version.
     """
+    if nesting is not None and _is_deeper(text, nesting):
+        return _skim(_plain(text))
     try:
         return _ENVELOPE.decode(text)
     except RecursionError:
-        return _skim(text)
+        return _skim(_plain(text))
     except msgspec.ValidationError as exc:
         return _second_reading(text, str(exc))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeError):
         return _second_reading(text, "")
 
 
 def _second_reading(text: bytes | str, detail: str) -> Envelope | Fault:
     try:
-        message = json.loads(text)
+        # Decoded here, because `json` would also take UTF-16 for what it is.
+        message = json.loads(text.decode() if isinstance(text, bytes) else text, parse_int=_bounded_int)
     except RecursionError:
-        return _skim(text)
+        return _skim(_plain(text))
     except ValueError:
         return Fault("not JSON")
     if not isinstance(message, dict):
@@ -125,32 +152,53 @@ def _second_reading(text: bytes | str, detail: str) -> Envelope | Fault:
     return _without_payload(message, detail)
 
 
-# A string, or one of the characters that give JSON its structure.
-_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]')
+def _bounded_int(digits: str) -> int | float:
+    """Read an integer that the interpreter would refuse for its length: no reason to give up the connection."""
+    return int(digits) if len(digits) <= _INT_DIGITS else float(digits)
 
 
-def _skim(text: bytes | str) -> Envelope | Fault:
+_INT_DIGITS: Final = 20
+# A string, or one of the characters that give JSON its structure. A string without an end reaches to the end of the
+# text, so that no text makes the search begin again at each of its quotes.
+_TOKEN: Final = re.compile(r'"(?:[^"\\]+|\\.?)*+"?|[\[\]{}:,]', re.DOTALL)
+_STEP: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
+
+
+def _is_deeper(text: bytes | str, nesting: int) -> bool:
+    """Say whether a message is nested more than `nesting` levels deep; in linear time, and at once for most."""
+    openers = text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
+    return openers > nesting and max(_depths(_TOKEN.findall(_plain(text)))) > nesting
+
+
+def _skim(text: str) -> Envelope | Fault:
     """Find type and id of a message that is nested too deeply for any parser, without recursion, in linear time."""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "replace")
-    depth, parts, members = 0, list[str](), dict[str, str]()
-    for match in _TOKEN.finditer(text):
-        part = match.group()
-        depth -= part in "]}"
-        if depth == 1:
-            parts.append(part)
-        depth += part in "[{"
-        if parts[-3:-2] and parts[-2] == ":" and parts[-1][0] == '"':
-            members[parts[-3]] = parts[-1]
-    found = {key: _string(members.get(f'"{key}"')) for key in ("type", "id")}
+    tokens = _TOKEN.findall(text)
+    if tokens[0] != "{":
+        return Fault("not a JSON object")
+    top = [token for token, depth in zip(tokens, _depths(tokens), strict=True) if depth == 1]
+    members = {
+        name: value
+        for name, colon, value in zip(top, top[1:], top[2:], strict=False)
+        if colon == ":" and value.startswith('"')
+    }
+    found = {name: _string(members.get(f'"{name}"', "null")) for name in ("type", "id")}
     return _without_payload(found, "nested too deeply")
 
 
-def _string(token: str | None) -> str | None:
+def _depths(tokens: Sequence[str]) -> list[int]:
+    """Return the depth at which each token stands; a bracket stands inside of what it opens."""
+    return list(accumulate(_STEP.get(token, 0) for token in tokens))
+
+
+def _string(token: str) -> str | None:
     try:
-        return None if token is None else str(json.loads(token))
+        return cast("str | None", json.loads(token))
     except ValueError:
         return None
+
+
+def _plain(text: bytes | str) -> str:
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
 
 
 def _without_payload(message: Mapping[str, object], detail: str) -> Envelope | Fault:
@@ -158,6 +206,31 @@ def _without_payload(message: Mapping[str, object], detail: str) -> Envelope | F
     if not isinstance(kind, str):
         return Fault(detail or "type must be a string")
     return Unreadable(kind, message.get("id"))
+
+
+def is_operation_id(value: object, *, max_bytes: int) -> TypeGuard[str]:
+    """Say whether something is a string of 1 to `max_bytes` bytes."""
+    # Half an emoji is none: it could not be sent back.
+    return isinstance(value, str) and 0 < len(value.encode("utf-8", "replace")) <= max_bytes and _is_unicode(value)
+
+
+def _is_unicode(text: str) -> bool:
+    return not _SURROGATE.search(text)
+
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+def encode_payload(value: object) -> bytes:
+    """Write a payload of ours as UTF-8 JSON.
+
+    Raises:
+        LocalProtocolError: It holds something that JSON has no form for.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        raise LocalProtocolError(f"the payload cannot be written as JSON: {exc}") from exc
 
 
 def encode_message(wire_type: str, *, operation_id: str | None = None, payload: bytes | None = None) -> bytes:
@@ -178,22 +251,31 @@ def encode_errors(dialect: Dialect, errors: Sequence[Mapping[str, object]]) -> b
     """Write the payload of `error`: a list, or in the legacy dialect one object.
 
     Stock legacy clients read the object's `message`, or the list under `errors` where there is one.
+
+    Raises:
+        LocalProtocolError: There is no error, or one without a `message`.
     """
+    if not errors or not all(isinstance(error.get("message"), str) for error in errors):
+        raise LocalProtocolError("error: at least one error is needed, each with a message")
     if dialect.lists_errors:
-        return msgspec.json.encode(errors)
-    if len(errors) == 1:
-        return msgspec.json.encode(errors[0])
-    return msgspec.json.encode({"message": errors[0]["message"], "errors": errors})
+        return encode_payload(errors)
+    return encode_payload(errors[0] if len(errors) == 1 else {"message": errors[0]["message"], "errors": errors})
 
 
 def read_errors(payload: object) -> list[Mapping[str, object]]:
     """Read the payload of `error` in the shapes that servers give it: a list, an object, a string, nothing."""
     match payload:
         case {"errors": [*items]} | [*items] if items:
-            return [item for part in items for item in read_errors(part)]
-        case {"message": str()}:
-            return [cast("Mapping[str, object]", payload)]  # JSON objects have string keys
-        case str():
-            return [{"message": payload}]
+            return [_read_error(item) for item in items]
         case _:
-            return [{"message": "The server reported an error without a message."}]
+            return [_read_error(payload)]
+
+
+def _read_error(item: object) -> Mapping[str, object]:
+    match item:
+        case {"message": str()}:
+            return cast("Mapping[str, object]", item)  # JSON objects have string keys
+        case str():
+            return {"message": item}
+        case _:
+            return {"message": "The server reported an error without a message."}

@@ -20,8 +20,15 @@ _SECRET_NAMES: Final = frozenset(
     {"accesstoken", "authorization", "authtoken", "refreshtoken", "idtoken", "token", "jwt", "apikey", "password",
      "secret", "cookie", "xhasuraadminsecret"}
 )  # fmt: skip
-# Three base64url parts with dots between, the first of which is a JSON object: a JWT wherever it stands.
-_JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*")
+_SCHEMES: Final = frozenset({"basic", "bearer", "digest", "jwt", "token"})
+# Base64url parts with dots between: a JWT wherever it stands, if one of them begins like a JSON object. The search
+# begins at whole parts only, so that it stays linear.
+_DOTTED: Final = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]*+){2,}+")
+_OBJECT_START: Final = "eyJ"
+# `password: "..."` within a text, which is how an argument stands in a document, and a member in JSON that is broken.
+_ASSIGNMENT: Final = re.compile(
+    r'(?<![\w-])([A-Za-z][\w-]{2,40}+)("?\s*[:=]\s*)("""(?:[^"]|"(?!""))*+(?:""")?|"(?:[^"\\]|\\.)*+"?)', re.DOTALL
+)
 _SHOWN_CLAIMS: Final = ("sub", "exp")
 
 
@@ -32,31 +39,32 @@ def redact_text(text: bytes | str) -> object:
         text: A frame as it is on the wire.
 
     Returns:
-        The JSON value without secrets, or, when it is not JSON, the text without what looks like a token.
+        The JSON value without secrets, or, when it is not JSON, the text without what looks like one.
     """
     try:
         return redact(msgspec.json.decode(text))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        plain = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-        return _JWT.sub(_describe_match, plain)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return _redact_string(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
 
 
 def redact(value: object, *, name: str = "") -> object:
-    """Replace every secret in a JSON value by what may be known of it; null and empty stay as they are.
+    """Replace every secret in a JSON value by what may be known of it; null, empty and booleans stay as they are.
 
     Args:
-        value: Any JSON value.
-        name: The member it was found under.
+        value: Any JSON value, nested no deeper than the interpreter's stack.
+        name: The member it was found under; below one that is secret, everything is.
     """
     match value:
         case dict():
-            return {key: redact(item, name=str(key)) for key, item in value.items()}
+            return {
+                _redact_string(str(key)): redact(item, name=_innermost(name, str(key))) for key, item in value.items()
+            }
         case list():
             return [redact(item, name=name) for item in value]
         case str() if value and _is_secret(name):
             return describe_token(value)
         case str():
-            return _JWT.sub(_describe_match, value)
+            return _redact_string(value)
         case int() | float() if not isinstance(value, bool) and _is_secret(name):
             return "<redacted>"
         case _:
@@ -73,7 +81,8 @@ def describe_token(token: str) -> str:
         Such as `<token of alice, exp 1765432100>`; `<redacted, 20 characters>` if it is no JWT.
     """
     scheme, _, bare = token.rpartition(" ")
-    prefix = f"{scheme} " if scheme.isalpha() else ""
+    # Any other first word may be half of a passphrase.
+    prefix = f"{scheme} " if scheme.lower() in _SCHEMES else ""
     try:
         segment = bare.split(".")[1]
         claims = msgspec.json.decode(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
@@ -81,13 +90,34 @@ def describe_token(token: str) -> str:
     except (IndexError, AttributeError, TypeError, ValueError, binascii.Error, RecursionError):
         return f"{prefix}<redacted, {len(bare)} characters>"
     subject = f" of {shown['sub']}" if "sub" in shown else ""
-    expiry = f", exp {shown['exp']}" if "exp" in shown else ""
+    expiry = f", exp {_whole(shown['exp'])}" if "exp" in shown else ""
     return f"{prefix}<token{subject}{expiry}>"
+
+
+def _whole(moment: str | float) -> str:
+    """Leave out the fraction of a second, which tells a reader nothing."""
+    return f"{moment:.0f}" if isinstance(moment, float) else str(moment)
 
 
 def _is_secret(name: str) -> bool:
     return name.lower().replace("-", "").replace("_", "") in _SECRET_NAMES
 
 
-def _describe_match(match: re.Match[str]) -> str:
-    return describe_token(match.group())
+def _innermost(outer: str, inner: str) -> str:
+    return outer if _is_secret(outer) else inner
+
+
+def _redact_string(text: str) -> str:
+    return _DOTTED.sub(_redact_dotted, _ASSIGNMENT.sub(_redact_assignment, text))
+
+
+def _redact_dotted(match: re.Match[str]) -> str:
+    before, found, after = match.group().partition(_OBJECT_START)
+    return before + describe_token(found + after) if found else before
+
+
+def _redact_assignment(match: re.Match[str]) -> str:
+    name, between, value = match.groups()
+    if not _is_secret(name) or not value.strip('"'):
+        return match.group()
+    return f'{name}{between}"{describe_token(value.strip(chr(34)))}"'

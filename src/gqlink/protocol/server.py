@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import msgspec
-
 from gqlink.errors import LimitExceeded
 from gqlink.protocol.closing import CloseCode, fixed_reason
-from gqlink.protocol.connection import Connection
+from gqlink.protocol.connection import Connection, require_sendable
 from gqlink.protocol.frames import CompleteReceived, InitReceived, SubscribeReceived
-from gqlink.protocol.messages import Fault, encode_errors
+from gqlink.protocol.messages import Fault, encode_errors, encode_payload
 from gqlink.protocol.tables import Kind, Phase, Side
 
 if TYPE_CHECKING:
@@ -33,12 +31,14 @@ class ConnectionLimits:
         message_bytes: One message, and all operations that the legacy dialect holds before the ack.
         operation_id_bytes: An operation's id.
         operations: Live operations at a time, held ones included.
+        nesting: Levels of a message, whatever the interpreter would bear: more than fit fail their operation.
     """
 
     init_seconds: float = 10.0
     message_bytes: int = 65_536
     operation_id_bytes: int = 128
     operations: int = 100
+    nesting: int = 200
 
 
 class ServerConnection(Connection):
@@ -59,9 +59,9 @@ class ServerConnection(Connection):
             dialect,
             deadline=now + self._limits.init_seconds,
             operation_id_bytes=self._limits.operation_id_bytes,
+            nesting=self._limits.nesting,
         )
-        self._held: list[Envelope] = []
-        self._held_bytes = 0
+        self._held: dict[str, Envelope] = {}
 
     def receive(self, text: bytes | str, *, now: float) -> list[Event]:
         """Take one text frame from the client; one over `message_bytes` closes with 1009.
@@ -96,10 +96,10 @@ class ServerConnection(Connection):
             ConnectionClosed: The conversation ended while we made up our mind.
             LocalProtocolError: The client has not asked, or was answered.
         """
-        self._say(Kind.CONNECTION_ACK, payload=None if payload is None else msgspec.json.encode(payload))
+        self._say(Kind.CONNECTION_ACK, payload=None if payload is None else encode_payload(payload))
         self._deadline = None
-        held, self._held = self._held, []
-        return [event for envelope in held for event in self._begin(str(envelope.id), envelope)]
+        held, self._held = self._held, {}
+        return [event for operation_id, envelope in held.items() for event in self._begin(operation_id, envelope)]
 
     def refuse(self, code: int, reason: str) -> list[Event]:
         """Turn the client away, before the ack or later: in the legacy dialect `connection_error` comes first.
@@ -107,9 +107,13 @@ class ServerConnection(Connection):
         Args:
             code: The close code.
             reason: The normative reason; also the `connection_error`'s message.
+
+        Raises:
+            LocalProtocolError: No close frame may carry this code.
         """
         if (Side.SERVER, Kind.CONNECTION_ERROR) in self.dialect.types and self._phase in _REFUSABLE:
-            self._say(Kind.CONNECTION_ERROR, payload=msgspec.json.encode({"message": reason}))
+            require_sendable(code)
+            self._say(Kind.CONNECTION_ERROR, payload=encode_payload({"message": reason}))
         return self.close(code, reason)
 
     def next(self, operation_id: str, payload: bytes) -> None:
@@ -188,19 +192,18 @@ class ServerConnection(Connection):
         if isinstance(operation_id, Fault):
             return self._reject(operation_id.detail)
         if operation_id in self._live:
-            code = CloseCode.SUBSCRIBER_ALREADY_EXISTS
-            return self.close(code, fixed_reason(code))
+            return self.close(CloseCode.SUBSCRIBER_ALREADY_EXISTS, f"Subscriber for {operation_id} already exists")
         if self._phase is Phase.INITIALISED:
             return self._hold(operation_id, envelope)
         return self._begin(operation_id, envelope)
 
     def _hold(self, operation_id: str, envelope: Envelope) -> list[Event]:
         """Keep an operation of the legacy dialect until the ack, within bounds: nothing can be answered before it."""
-        self._held_bytes += len(bytes(envelope.payload))
-        if self._held_bytes > self._limits.message_bytes or len(self._held) >= self._limits.operations:
-            return self.close(CloseCode.MESSAGE_TOO_BIG, "Too much before the acknowledgement")
+        self._held[operation_id] = envelope.detached()
         self._live.add(operation_id)
-        self._held.append(envelope)
+        held_bytes = sum(held.size for held in self._held.values())
+        if held_bytes > self._limits.message_bytes or len(self._held) > self._limits.operations:
+            return self.close(CloseCode.MESSAGE_TOO_BIG, "Too much before the acknowledgement")
         return []
 
     def _begin(self, operation_id: str, envelope: Envelope) -> list[Event]:
@@ -225,7 +228,7 @@ class ServerConnection(Connection):
             return []  # it ended while this was on its way: a normal race
         if self._phase is Phase.INITIALISED:
             self._live.discard(operation_id)
-            self._held = [held for held in self._held if held.id != operation_id]
+            del self._held[operation_id]
             return []
         if self.dialect.acknowledges_complete:
             self.complete(operation_id)
@@ -242,6 +245,10 @@ class ServerConnection(Connection):
 
     def _reject(self, detail: str) -> list[Event]:
         return self.close(CloseCode.BAD_REQUEST, f"Invalid message: {detail}")
+
+    def _end(self) -> None:
+        super()._end()
+        self._held.clear()
 
 
 _REFUSABLE = frozenset({Phase.INITIALISED, Phase.ACKNOWLEDGED})

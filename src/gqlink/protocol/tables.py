@@ -79,6 +79,8 @@ AFTER: Final[Mapping[Phase, Mapping[tuple[Side, Kind], Then]]] = {
         (_S, Kind.PING): Phase.OPENED,
         (_S, Kind.PONG): Phase.OPENED,
         (_S, Kind.KEEP_ALIVE): Phase.OPENED,
+        # A server that has seen enough in the handshake need not wait for the init to refuse.
+        (_S, Kind.CONNECTION_ERROR): Phase.REFUSED,
         (_C, Kind.SUBSCRIBE): CloseCode.UNAUTHORIZED,
         # Nothing is live yet, so there is nothing to end: an unknown id is ignored.
         (_C, Kind.COMPLETE): Phase.OPENED,
