@@ -1,0 +1,345 @@
+"""Playing transcripts: against either machine, against both joined, and against any server behind a socket.
+
+Whatever a machine says must stand in the transcript at that place, and the other way round; a deviation raises
+AssertionError with the page and the line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from typing import TYPE_CHECKING, Protocol, cast
+
+import msgspec
+
+from gqlink.protocol import (
+    ClientConnection,
+    Close,
+    Closed,
+    CompleteReceived,
+    Event,
+    Frame,
+    Kind,
+    Request,
+    ServerConnection,
+    Side,
+    SubscribeReceived,
+    Text,
+)
+from gqlink.protocol.messages import read_errors
+from gqlink.testing.transcripts import CloseLine, FrameLine, WaitLine, matches
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from gqlink.protocol import ConnectionLimits, Dialect
+    from gqlink.testing.transcripts import Dialogue, Line
+
+__all__ = ("ConnectionPair", "Socket", "play_client", "play_joined", "play_server", "play_socket")
+
+_BINARY = b"\x00\x01"
+
+
+class Socket(Protocol):
+    """A connected WebSocket, as a client holds it; `play_socket` needs no more of it."""
+
+    async def send_text(self, text: str) -> None:
+        """Send one text frame."""
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send one binary frame."""
+
+    async def receive(self) -> Frame:
+        """Wait for the next frame: a `Text`, or the `Close` that ends everything (1006 where none came)."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close from the client's side."""
+
+
+def play_server(dialogue: Dialogue) -> None:
+    """Play a dialogue against the server machine: the client's lines are fed, the server's are expected."""
+    player = _ServerPlayer(dialogue)
+    for position, line in enumerate(dialogue.lines):
+        match line:
+            case WaitLine():
+                player.wait(line)
+            case FrameLine() | CloseLine() if line.speaker is Side.SERVER:
+                player.say(line, following=dialogue.lines[position + 1 :])
+            case FrameLine() | CloseLine():
+                player.hear(line)
+    player.finish()
+
+
+def play_client(dialogue: Dialogue) -> None:
+    """Play a dialogue against the client machine: the server's lines are fed, the client's are expected."""
+    player = _ClientPlayer(dialogue)
+    for line in dialogue.lines:
+        match line:
+            case WaitLine():
+                player.wait(line)
+            case FrameLine() | CloseLine() if line.speaker is Side.CLIENT:
+                player.say(line)
+            case FrameLine() | CloseLine():
+                player.hear(line)
+    player.finish()
+
+
+def play_joined(dialogue: Dialogue) -> None:
+    """Play a dialogue between both machines: each line is expected of one and then fed to the other."""
+    server, client = _ServerPlayer(dialogue), _ClientPlayer(dialogue)
+    for position, line in enumerate(dialogue.lines):
+        match line:
+            case WaitLine():
+                server.wait(line)
+                client.wait(line)
+            case FrameLine() | CloseLine() if line.speaker is Side.SERVER:
+                server.say(line, following=dialogue.lines[position + 1 :])
+                client.hear(line)
+            case FrameLine() | CloseLine():
+                client.say(line)
+                server.hear(line)
+    server.finish()
+    client.finish()
+
+
+async def play_socket(
+    dialogue: Dialogue, socket: Socket, *, wait: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> None:
+    """Play a dialogue against a server behind a socket; it must serve the standard schema and tokens.
+
+    A live server may say more than the transcript: further members of an object, and `ka`, are let pass.
+
+    Args:
+        dialogue: One that `suits_live_server`, unless `wait` moves the server's clock.
+        socket: Just connected, with the dialogue's subprotocol.
+        wait: What lets seconds pass.
+    """
+    for line in dialogue.lines:
+        match line:
+            case WaitLine():
+                await wait(line.seconds)
+            case CloseLine() if line.speaker is Side.CLIENT:
+                await socket.close(line.code, line.reason)
+            case FrameLine() if line.speaker is Side.CLIENT:
+                await (socket.send_bytes(_BINARY) if line.text is None else socket.send_text(line.text))
+            case FrameLine() | CloseLine():
+                _compare(dialogue, line, await _next_frame(socket, line), exactly=False)
+
+
+async def _next_frame(socket: Socket, line: FrameLine | CloseLine) -> Frame:
+    """Return the next frame that is not a keep-alive between the lines."""
+    keep_alive = {"type": "ka"}
+    while True:
+        frame = await socket.receive()
+        expected = isinstance(line, FrameLine) and line.value == keep_alive
+        if expected or isinstance(frame, Close) or json.loads(frame.data) != keep_alive:
+            return frame
+
+
+class ConnectionPair:
+    """Both machines, joined by a wire without delay: what one says the other hears when it is carried.
+
+    Args:
+        dialect: The subprotocol.
+        limits: The server machine's bounds.
+    """
+
+    def __init__(self, dialect: Dialect, *, limits: ConnectionLimits | None = None) -> None:
+        self.now = 0.0
+        self.client = ClientConnection(dialect, now=self.now)
+        self.server = ServerConnection(dialect, now=self.now, limits=limits)
+
+    def to_server(self) -> tuple[list[Frame], list[Event]]:
+        """Carry what the client has said; returns the frames and what the server's application is told."""
+        return _carry(self.client, self.server, now=self.now)
+
+    def to_client(self) -> tuple[list[Frame], list[Event]]:
+        """Carry what the server has said; returns the frames and what the client's application is told."""
+        return _carry(self.server, self.client, now=self.now)
+
+    def advance(self, seconds: float) -> list[Event]:
+        """Let time pass on both sides."""
+        self.now += seconds
+        return [*self.client.expire(now=self.now), *self.server.expire(now=self.now)]
+
+
+def _carry(
+    source: ClientConnection | ServerConnection, target: ClientConnection | ServerConnection, *, now: float
+) -> tuple[list[Frame], list[Event]]:
+    frames, events = source.outgoing(), list[Event]()
+    for frame in frames:
+        match frame:
+            case Text(data):
+                events += target.receive(data, now=now)
+            case Close(code, reason):
+                events += target.disconnected(code, reason)
+    return frames, events
+
+
+class _Player:
+    """One machine with what it has said and nobody has read yet."""
+
+    def __init__(self, dialogue: Dialogue, machine: ClientConnection | ServerConnection) -> None:
+        self.dialogue = dialogue
+        self.machine = machine
+        self.now = 0.0
+        self.said = deque[Frame]()
+
+    def wait(self, line: WaitLine) -> None:
+        self.now += line.seconds
+        self.took(self.machine.expire(now=self.now))
+
+    def hear(self, line: FrameLine | CloseLine) -> None:
+        """Feed a line of the peer; whatever this machine said before must have been read by now."""
+        self.require_silence(line)
+        match line:
+            case CloseLine():
+                self.took(self.machine.disconnected(line.code, line.reason))
+            case FrameLine(text=None):
+                self.took(self.machine.receive_binary(now=self.now))
+            case FrameLine(text=text):
+                self.took(self.machine.receive(str(text), now=self.now))
+
+    def expect(self, line: FrameLine | CloseLine) -> None:
+        """Take the oldest frame, which must be that of the line."""
+        if not self.said:
+            raise AssertionError(f"{self.dialogue.name}, line {line.number}: the {self.machine.side} said nothing")
+        _compare(self.dialogue, line, self.said.popleft(), exactly=True)
+
+    def took(self, events: Sequence[Event]) -> None:
+        del events
+        self.said += self.machine.outgoing()
+
+    def require_silence(self, line: Line | None) -> None:
+        where = f"line {line.number}" if line else "the end"
+        if self.said:
+            raise AssertionError(f"{self.dialogue.name}, before {where}: also said: {self.said[0]}")
+
+    def finish(self) -> None:
+        self.require_silence(None)
+
+
+class _ServerPlayer(_Player):
+    def __init__(self, dialogue: Dialogue) -> None:
+        self.server = ServerConnection(dialogue.dialect, now=0.0, limits=dialogue.limits)
+        self.running = set[str]()
+        super().__init__(dialogue, self.server)
+
+    def say(self, line: FrameLine | CloseLine, *, following: Sequence[Line]) -> None:
+        if line.decided:
+            self.require_silence(line)
+            self.took(self.decide(line, following))
+        self.expect(line)
+
+    def took(self, events: Sequence[Event]) -> None:
+        """Keep account of the operations that the application was told of."""
+        super().took(events)
+        for event in events:
+            match event:
+                case SubscribeReceived(id=operation_id):
+                    self.running.add(operation_id)
+                case CompleteReceived(id=operation_id):
+                    self.running.discard(operation_id)
+                case Closed():
+                    self.running.clear()
+
+    def decide(self, line: FrameLine | CloseLine, following: Sequence[Line]) -> Sequence[Event]:
+        """Do what an application does that says this line."""
+        if isinstance(line, CloseLine):
+            return self.server.close(line.code, line.reason)
+        message = _message(line)
+        payload, operation_id = message.get("payload"), str(message.get("id"))
+        match self.dialogue.dialect.kind(Side.SERVER, str(message.get("type"))):
+            case Kind.CONNECTION_ACK:
+                return self.server.acknowledge(_object(payload))
+            case Kind.CONNECTION_ERROR:
+                return self.refuse(line, following)
+            case Kind.NEXT:
+                self.require_running(line, operation_id)
+                self.server.next(operation_id, msgspec.json.encode(payload))
+            case Kind.ERROR:
+                self.require_running(line, operation_id)
+                self.running.discard(operation_id)
+                self.server.error(operation_id, read_errors(payload))
+            case Kind.COMPLETE:
+                self.require_running(line, operation_id)
+                self.running.discard(operation_id)
+                self.server.complete(operation_id)
+            case Kind.PING:
+                self.server.ping(_object(payload))
+            case Kind.PONG:
+                self.server.pong(_object(payload) or {})
+            case _:
+                self.server.keep_alive()
+        return []
+
+    def refuse(self, line: Line, following: Sequence[Line]) -> Sequence[Event]:
+        """The message and the close that comes after it are one decision."""
+        close = next((item for item in following if isinstance(item, CloseLine)), None)
+        if close is None:
+            raise AssertionError(f"{self.dialogue.name}, line {line.number}: a refusal needs a close after it")
+        return self.server.refuse(close.code, close.reason)
+
+    def require_running(self, line: Line, operation_id: str) -> None:
+        if operation_id not in self.running:
+            raise AssertionError(f"{self.dialogue.name}, line {line.number}: the application knows no {operation_id}")
+
+
+class _ClientPlayer(_Player):
+    def __init__(self, dialogue: Dialogue) -> None:
+        self.client = ClientConnection(dialogue.dialect, now=0.0)
+        super().__init__(dialogue, self.client)
+
+    def say(self, line: FrameLine | CloseLine) -> None:
+        if line.decided:
+            self.require_silence(line)
+            self.decide(line)
+            self.took([])
+        self.expect(line)
+
+    def decide(self, line: FrameLine | CloseLine) -> None:
+        """Do what an application does that says this line."""
+        if isinstance(line, CloseLine):
+            self.client.close(line.code, line.reason)
+            return
+        message = _message(line)
+        payload, operation_id = message.get("payload"), str(message.get("id"))
+        match self.dialogue.dialect.kind(Side.CLIENT, str(message.get("type"))):
+            case Kind.CONNECTION_INIT:
+                self.client.initialise(_object(payload))
+            case Kind.SUBSCRIBE:
+                self.client.subscribe(operation_id, msgspec.convert(payload, Request))
+            case Kind.COMPLETE:
+                self.client.complete(operation_id)
+            case Kind.PING:
+                self.client.ping(_object(payload))
+            case Kind.CONNECTION_TERMINATE:
+                self.client.close(1000, "")  # it announces a normal end; the close frame is the next line
+            case _:
+                self.client.pong(_object(payload) or {})
+
+
+def _message(line: FrameLine) -> Mapping[str, object]:
+    if not isinstance(line.value, dict):
+        raise ValueError(f"line {line.number}: an application cannot decide to say this")  # noqa: TRY004 -- the transcript's fault
+    return line.value
+
+
+def _object(payload: object) -> Mapping[str, object] | None:
+    return None if payload is None else cast("Mapping[str, object]", payload)
+
+
+def _compare(dialogue: Dialogue, line: FrameLine | CloseLine, frame: Frame, *, exactly: bool) -> None:
+    """Raise if a frame is not what the line says."""
+    match line, frame:
+        case CloseLine(), Close():
+            stem = line.reason.removesuffix("...")
+            whole = stem == line.reason
+            fits = line.code == frame.code and (frame.reason == stem if whole else frame.reason.startswith(stem))
+        case FrameLine(), Text():
+            fits = matches(line.value, json.loads(frame.data), exactly=exactly)
+        case _:
+            fits = False
+    if not fits:
+        raise AssertionError(f"{dialogue.name}, line {line.number}: expected {line}, got {frame}")
