@@ -18,9 +18,11 @@ from gqlink.protocol import (
     Close,
     Closed,
     CompleteReceived,
+    ErrorReceived,
     Event,
     Frame,
     Kind,
+    NextReceived,
     Request,
     ServerConnection,
     Side,
@@ -289,6 +291,7 @@ class _ServerPlayer(_Player):
 class _ClientPlayer(_Player):
     def __init__(self, dialogue: Dialogue) -> None:
         self.client = ClientConnection(dialogue.dialect, now=0.0)
+        self.running = set[str]()
         super().__init__(dialogue, self.client)
 
     def say(self, line: FrameLine | CloseLine) -> None:
@@ -297,6 +300,23 @@ class _ClientPlayer(_Player):
             self.decide(line)
             self.took([])
         self.expect(line)
+
+    def took(self, events: Sequence[Event]) -> None:
+        """Keep account of the operations: nothing may be told of one that is over."""
+        super().took(events)
+        for event in events:
+            match event:
+                case NextReceived(id=operation_id):
+                    self.require_running(operation_id)
+                case CompleteReceived(id=operation_id) | ErrorReceived(id=str(operation_id)):
+                    self.require_running(operation_id)
+                    self.running.discard(operation_id)
+                case _:
+                    pass
+
+    def require_running(self, operation_id: str) -> None:
+        if operation_id not in self.running:
+            raise AssertionError(f"{self.dialogue.name}: the application is told of {operation_id}, which is over")
 
     def decide(self, line: FrameLine | CloseLine) -> None:
         """Do what an application does that says this line."""
@@ -310,7 +330,9 @@ class _ClientPlayer(_Player):
                 self.client.initialise(_object(payload))
             case Kind.SUBSCRIBE:
                 self.client.subscribe(operation_id, msgspec.convert(payload, Request))
+                self.running.add(operation_id)
             case Kind.COMPLETE:
+                self.running.discard(operation_id)
                 self.client.complete(operation_id)
             case Kind.PING:
                 self.client.ping(_object(payload))
