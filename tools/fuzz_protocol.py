@@ -1,6 +1,6 @@
 """Hold very many random conversations with the protocol machines, and stop at the first broken promise.
 
-The grammar and the promises are those of the state machines, `tests/protocol/conversations.py`; Hypothesis shrinks
+Grammar and promises are those of the state machines, `tests/protocol/grammar.py` and `watched.py`; Hypothesis shrinks
 what it finds, this is some fifty times as fast. Each conversation has its own seed, so a find can be replayed alone:
 
     python tools/fuzz_protocol.py --conversations 100000
@@ -20,20 +20,17 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from gqlink.protocol import DIALECTS, Close, Dialect
-from protocol.conversations import (
+from protocol.grammar import (
     Move,
     Moves,
     Texts,
-    Watched,
-    WatchedClient,
-    WatchedPair,
-    WatchedServer,
     client_moves,
     heard_by_a_client,
     heard_by_a_server,
     pair_moves,
     server_moves,
 )
+from protocol.watched import Watched, WatchedClient, WatchedPair, WatchedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,7 +1,7 @@
 """State machines: no conversation, however odd, breaks a promise of the protocol.
 
-The promises and the grammar are in `conversations.py`: no input makes `receive` raise; nothing follows a close; an
-operation ends exactly once; nothing runs before the ack; ids and held operations are bounded; frames are valid JSON
+The promises are in `watched.py`, the grammar in `grammar.py`: no input makes `receive` raise; nothing follows a close;
+an operation ends exactly once; nothing runs before the ack; ids and held operations are bounded; frames are valid JSON
 and reasons fit into a close frame; joined, neither machine ever finds fault with the other.
 
 A run holds 60 conversations a machine. More, through Hypothesis, which shrinks what it finds:
@@ -22,17 +22,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from gqlink.protocol import DIALECTS, TRANSPORT_WS, Dialect
-from protocol.conversations import (
-    Move,
-    WatchedClient,
-    WatchedPair,
-    WatchedServer,
-    client_moves,
-    heard_by_a_client,
-    heard_by_a_server,
-    pair_moves,
-    server_moves,
-)
+from protocol.grammar import Move, client_moves, heard_by_a_client, heard_by_a_server, pair_moves, server_moves
+from protocol.watched import WatchedClient, WatchedPair, WatchedServer
 
 PROFILE = "gqlink-long" if "GQLINK_CONVERSATIONS" in os.environ else "gqlink-short"
 NUMBERS = st.integers(0, 2**31)

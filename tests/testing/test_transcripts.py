@@ -43,8 +43,9 @@ from gqlink.testing import (
     play_server,
     play_socket,
 )
+from gqlink.testing.matching import matches
 from gqlink.testing.players import _ClientPlayer
-from gqlink.testing.transcripts import CloseLine, FrameLine, WaitLine, matches
+from gqlink.testing.transcripts import CloseLine, FrameLine, WaitLine
 
 PAGES = load_pages()
 DIALOGUES = [dialogue for page in PAGES for dialogue in page.dialogues]
