@@ -11,7 +11,6 @@ from gqlink.errors import OperationFailed, RequestFailed
 
 SERVER = (sys.argv[1:] or [os.environ.get("GQLINK_SERVER", "http://localhost:9000")])[0]
 MESSAGE_ADDED = "subscription { messageAdded { from text } }"
-subscribed = asyncio.Event()
 
 
 def show(frame: SocketFrame) -> None:
@@ -20,8 +19,6 @@ def show(frame: SocketFrame) -> None:
     payload = "" if frame.payload is None else json.dumps(frame.payload)
     clock = time.strftime("%H:%M:%S", time.localtime(frame.time))
     print(f"{clock} #{frame.socket} {arrow} {frame.type} {payload}".rstrip())
-    if frame.type == "subscribe":
-        subscribed.set()
 
 
 async def main() -> None:
@@ -48,10 +45,8 @@ async def main() -> None:
 
         # region story
         await account.login("alice", "alice123")
-        subscribed.clear()
         print(f"Alice has logged in. Over HTTP: {await client.execute('{ viewer { name } }')}")
-        async with client.subscribe(MESSAGE_ADDED) as events:
-            await subscribed.wait()  # speak only when somebody listens
+        async with client.subscribe(MESSAGE_ADDED) as events:  # entered when the server has been asked
             await client.execute('mutation { addMessage(input: {text: "Hello, socket"}) { id } }')
             async for event in events:
                 print(f"  heard {event.data}")

@@ -53,7 +53,6 @@ async def main() -> None:
             # region story
             print(f"The client is there. Calls of connection_params: {calls}, sockets: {proxy.accepted}")
             async with client.subscribe("subscription { messageAdded { text } }") as events:
-                await subscribed.wait()
                 await client.execute(SPEAK, {"text": "Before the cut"})
                 print(f"  heard {(await anext(events)).data}")
 

@@ -12,7 +12,6 @@ from gqlink.errors import OperationFailed, RequestFailed
 SERVER = (sys.argv[1:] or [os.environ.get("GQLINK_SERVER", "http://localhost:9000")])[0]
 SOCKET = f"{SERVER.replace('http', 'ws', 1)}/graphql"
 acknowledged = asyncio.Event()
-subscribed = asyncio.Event()
 
 
 def show(frame: SocketFrame) -> None:
@@ -23,8 +22,6 @@ def show(frame: SocketFrame) -> None:
     print(f"{clock} #{frame.socket} {arrow} {frame.type} {payload}".rstrip())
     if frame.type == "connection_ack":
         acknowledged.set()
-    if frame.type == "subscribe":
-        subscribed.set()
 
 
 async def main() -> None:
@@ -70,11 +67,9 @@ async def with_a_token_source() -> None:
 
 
 async def listen_and_speak(client: Client) -> None:
-    """Subscribe, say something as soon as that has been sent, and print the first message."""
-    subscribed.clear()
+    """Subscribe, say something, and print the first message that is heard."""
     try:
         async with client.subscribe("subscription { messageAdded { from text } }") as events:
-            await subscribed.wait()
             await client.execute('mutation { addMessage(input: {text: "Still here?"}) { id } }')
             print(f"  heard {(await anext(events)).data}")
     except OperationFailed as refused:

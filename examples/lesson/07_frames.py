@@ -25,7 +25,6 @@ MEANINGS = {
     "connection_terminate": "and says goodbye",
     "close": "the end of the socket; the code says why",
 }
-subscribed = asyncio.Event()
 
 
 # region show
@@ -37,8 +36,6 @@ def show(frame: SocketFrame) -> None:
     clock = time.strftime("%H:%M:%S", time.localtime(frame.time))
     print(f"{clock} #{frame.socket} {arrow} {frame.type}{identifier} {payload}".rstrip())
     print(f"               {MEANINGS.get(frame.type, 'see docs/reference/wire.md')}")
-    if frame.type in {"subscribe", "start"}:
-        subscribed.set()
 
 
 # endregion
@@ -51,13 +48,11 @@ async def main() -> None:
     # region story
     for subprotocol in ("graphql-transport-ws", "graphql-ws"):
         print(f"The subprotocol {subprotocol}:")
-        subscribed.clear()
         ws = WebSocketLink(SOCKET, auth=account, subprotocols=[subprotocol], on_frame=show)
         async with (
             Client(split(is_subscription, ws, HttpLink(f"{SERVER}/graphql", auth=account))) as client,
             client.subscribe(MESSAGE_ADDED) as events,
         ):
-            await subscribed.wait()
             await client.execute('mutation { addMessage(input: {text: "Look"}) { id } }')
             await anext(events)
 

@@ -13,7 +13,6 @@ from gqlink.errors import OperationFailed, RequestFailed
 SERVER = (sys.argv[1:] or [os.environ.get("GQLINK_SERVER", "http://localhost:9000")])[0]
 MESSAGE_ADDED = "subscription { messageAdded { from text } }"
 SPEAK = "mutation ($text: String!) { addMessage(input: {text: $text}) { id } }"
-subscribed = asyncio.Event()
 closed = asyncio.Event()
 
 
@@ -23,13 +22,11 @@ def show(frame: SocketFrame) -> None:
     payload = "" if frame.payload is None else json.dumps(frame.payload)
     clock = time.strftime("%H:%M:%S", time.localtime(frame.time))
     print(f"{clock} #{frame.socket} {arrow} {frame.type} {payload}".rstrip())
-    if frame.type == "subscribe":
-        subscribed.set()
     if frame.direction == "received" and frame.payload == {"code": 1000, "reason": ""}:
         closed.set()
 
 
-def connect(account: PasswordLogin, on_frame: Callable[[SocketFrame], None]) -> Client:
+def connect(account: PasswordLogin, on_frame: Callable[[SocketFrame], None] | None = None) -> Client:
     """Make a client that speaks for whoever is logged in."""
     ws = WebSocketLink(f"{SERVER.replace('http', 'ws', 1)}/graphql", auth=account, on_frame=on_frame)
     return Client(split(is_subscription, ws, HttpLink(f"{SERVER}/graphql", auth=account)))
@@ -38,17 +35,10 @@ def connect(account: PasswordLogin, on_frame: Callable[[SocketFrame], None]) -> 
 async def main() -> None:
     charlie = PasswordLogin(SERVER)
     await charlie.login("charlie", "charlie123")
-    listening = asyncio.Event()
-
-    def note(frame: SocketFrame) -> None:
-        if frame.type == "subscribe":
-            listening.set()
-
     async with (
-        connect(charlie, note) as client,
+        connect(charlie) as client,
         client.subscribe(MESSAGE_ADDED) as events,
     ):
-        await listening.wait()
         await alice_and_then_bob()
         async for event in events:
             print(f"Charlie heard {event.data}")
@@ -65,7 +55,6 @@ async def alice_and_then_bob() -> None:
     async with connect(account, show) as client:
         await account.login("alice", "alice123")
         async with client.subscribe(MESSAGE_ADDED) as events:
-            await subscribed.wait()
             await client.execute(SPEAK, {"text": "Alice was here"})
             print(f"  heard {(await anext(events)).data}")
 
@@ -79,9 +68,7 @@ async def alice_and_then_bob() -> None:
 
         print("Bob logs in.")
         await account.login("bob", "bob123")
-        subscribed.clear()
         async with client.subscribe(MESSAGE_ADDED) as events:
-            await subscribed.wait()
             await client.execute(SPEAK, {"text": "Bob was here"})
             print(f"  heard {(await anext(events)).data}")
     # endregion

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import pytest
 
 from examples.pages import ROOT
 from examples.runs import demo_chat
-from gqlink.client import Attempt, Client, PasswordLogin, SocketFrame, WebSocketLink
+from gqlink.client import Attempt, Client, PasswordLogin, WebSocketLink
 from gqlink.errors import OperationFailed
 from serving import serving
 
@@ -45,19 +44,12 @@ def load(name: str) -> ModuleType:
 
 async def ring_and_hear(authority: str, token: str) -> object:
     """Subscribe to the bell over WebSocket, ring it over HTTP, and return what was heard."""
-    subscribed = asyncio.Event()
-
-    def note(frame: SocketFrame) -> None:
-        if frame.type == "subscribe":
-            subscribed.set()
-
-    ws = WebSocketLink(f"ws://{authority}/graphql", auth=lambda: token, on_frame=note)
+    ws = WebSocketLink(f"ws://{authority}/graphql", auth=lambda: token)
     async with (
         Client(ws) as socket,
         Client(f"http://{authority}/graphql", auth=lambda: token) as http,
         socket.subscribe("subscription { bell }") as events,
     ):
-        await subscribed.wait()
         await http.execute("mutation { ring }")
         return (await anext(events)).data
 

@@ -202,11 +202,11 @@ async def test_the_lessons_do_not_mind_company() -> None:
 
 
 async def test_without_a_server_a_script_says_what_to_type() -> None:
-    """One sentence on standard error, and no traceback."""
+    """One sentence on standard error, and no traceback: whether it begins with a query, an app's socket, or a login."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and nobody listens
         server = "http://{}:{}".format(*taken.getsockname())
-        runs = await run_together(LESSON_SCRIPTS, server=server)
+        runs = await run_together([LESSON_SCRIPTS[number - 1] for number in (2, 6, 8)], server=server)
     for run in runs.values():
         assert run.code == 1
         assert re.fullmatch(r"Start the chat first: make run \(.+\)\n", run.complaints)
