@@ -119,6 +119,15 @@ async def test_a_loss_is_shown_as_1006(peer: Peer) -> None:
     assert ("received", {"code": 1006, "reason": ""}) in [(frame.direction, frame.payload) for frame in frames]
 
 
+async def test_a_token_is_described(peer: Peer) -> None:
+    """Whose it is and when it ends: once, not a description of the description."""
+    frames: list[SocketFrame] = []
+    link = WebSocketLink(peer.url, auth=lambda: jwt("alice"), on_frame=frames.append)
+    async with Client(link) as client, client.subscribe(OPEN):
+        await subscribed(peer)
+    assert frames[1].payload == {"accessToken": "<token of alice, exp 1790000900>"}
+
+
 def test_what_is_no_message_is_shown_as_text() -> None:
     """Something that no subprotocol knows is shown all the same, without secrets."""
     frames: list[SocketFrame] = []

@@ -97,6 +97,8 @@ async def test_what_is_no_graphql_answer_has_its_status(
         with pytest.raises(RequestFailed) as failed:
             await client.execute("{ a }")
     assert (failed.value.status, failed.value.temporary) == (status, temporary)
+    if isinstance(answer, httpx2.TransportError):
+        assert "server.invalid" in str(failed.value)
 
 
 async def test_a_mutation_that_was_sent_and_not_answered_has_an_unknown_outcome() -> None:

@@ -76,7 +76,9 @@ class Client:
     ) -> Subscription:
         """Subscribe; `async with client.subscribe(...) as events: async for event in events: ...`.
 
-        It may also be iterated over directly: then it starts with the first event that is asked for.
+        Entering it waits until the server has been asked, so that what comes next, such as a mutation over HTTP, is
+        not missed; while the server cannot be reached, that is until it can. It may also be iterated over directly:
+        then it starts with the first event that is asked for.
 
         Args:
             query: The GraphQL document.

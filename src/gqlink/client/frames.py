@@ -65,7 +65,7 @@ class FrameWatcher:
 
     def text(self, direction: Direction, data: bytes) -> None:
         """Show a text frame."""
-        match conceal(redact_text(data), self._secrets):
+        match hide(redact_text(data), self._secrets):
             case {"type": str(kind), **members}:
                 identifier = members.get("id")
                 self._show(direction, kind, members.get("payload"), None if identifier is None else str(identifier))
@@ -99,7 +99,12 @@ def find_secrets(value: object) -> frozenset[str]:
 
 def conceal(value: object, secrets: frozenset[str]) -> object:
     """Redact a JSON value, known secrets wherever they stand, under whatever name."""
-    return _replace(redact(value), sorted(secrets, key=len, reverse=True))
+    return hide(redact(value), secrets)
+
+
+def hide(value: object, secrets: frozenset[str]) -> object:
+    """Replace known secrets in a JSON value that is redacted already: a description must not be described again."""
+    return _replace(value, sorted(secrets, key=len, reverse=True))
 
 
 def _differences(plain: object, redacted: object) -> Iterator[str]:

@@ -22,6 +22,7 @@ from gqlink.protocol import (
     Close,
     CloseCode,
     Closed,
+    NextReceived,
     Phase,
     RefusalReceived,
     Side,
@@ -205,16 +206,20 @@ class Socket(WSListener):
 
     def _act(self, events: list[Event]) -> None:
         for event in events:
-            match event:
-                case AckReceived(payload):
-                    self._acknowledged_at = self._clock.now()
-                    self.addition = read_ack(payload)
-                case RefusalReceived(message) if self._connection.phase is not Phase.ACKNOWLEDGED:
-                    self._refusal = message
-                case Closed():
-                    self._end(event)
+            if type(event) is not NextReceived:  # by far the most common, and nothing to this socket
+                self._note(event)
             self._on_event(self, event)
         self._flush()
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case AckReceived(payload):
+                self._acknowledged_at = self._clock.now()
+                self.addition = read_ack(payload)
+            case RefusalReceived(message) if self._connection.phase is not Phase.ACKNOWLEDGED:
+                self._refusal = message
+            case Closed():
+                self._end(event)
 
     def _end(self, closed: Closed) -> None:
         since = self._acknowledged_at
