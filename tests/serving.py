@@ -29,7 +29,11 @@ async def serving(app: Callable[..., Awaitable[Any]], *, lifespan: str = "auto")
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:
-        await server.ready.wait()
+        ready = asyncio.create_task(server.ready.wait())
+        await asyncio.wait([ready, task], return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            ready.cancel()
+            raise RuntimeError("the server did not start; its log says why")
         yield "{}:{}".format(*listening.getsockname())
     finally:
         server.stopping.set()
@@ -47,7 +51,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.ready.set()
+        if self.started:
+            self.ready.set()
 
     async def main_loop(self) -> None:
         """Wait for the end without looking for it ten times a second."""

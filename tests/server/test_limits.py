@@ -42,4 +42,4 @@ def test_limits_cannot_be_changed() -> None:
 def test_every_limit_is_described() -> None:
     """Its name stands in the docstring."""
     for field in dataclasses.fields(Limits):
-        assert f"        {field.name}: " in (Limits.__doc__ or "")
+        assert f"    {field.name}: " in (Limits.__doc__ or "")

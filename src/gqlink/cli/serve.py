@@ -19,7 +19,7 @@ from gqlink.errors import BadUserInput
 
 if TYPE_CHECKING:
     from gqlink.chat import ChatSettings
-    from gqlink.server import SocketEvent
+    from gqlink.server import GraphQLApp, SocketEvent
 
 __all__ = ("describe_event", "serve")
 
@@ -71,23 +71,28 @@ def serve(
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
     with _listen(host, port) as listening:
-        server = _Server(config, welcome=_welcome(settings, listening))
+        server = _Server(config, welcome=_welcome(settings, listening), graphql=app.state.graphql)
         server.run(sockets=[listening])
     if not server.started:
         raise typer.Exit(1)
 
 
 class _Server(uvicorn.Server):
-    """Says where it is once it can be reached."""
+    """Says where it is once it can be reached, and tells sockets why it stops before it drops them."""
 
-    def __init__(self, config: uvicorn.Config, *, welcome: str) -> None:
+    def __init__(self, config: uvicorn.Config, *, welcome: str, graphql: GraphQLApp) -> None:
         super().__init__(config)
         self._welcome = welcome
+        self._graphql = graphql
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and not self.should_exit:
             _say(self._welcome)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._graphql.aclose()
+        await super().shutdown(sockets)
 
 
 def describe_event(event: SocketEvent) -> str:

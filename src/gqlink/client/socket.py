@@ -28,9 +28,9 @@ from gqlink.protocol import (
     Side,
     Text,
     clip_reason,
+    is_sendable,
     read_ack,
 )
-from gqlink.protocol.closing import is_sendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
