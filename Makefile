@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet --require-hashes
 CORES := tests/protocol tests/auth tests/pubsub tests/testing/test_transcripts.py
 CORE_ROOMS := gqlink.protocol,gqlink.auth,gqlink.pubsub
 
@@ -29,7 +29,7 @@ format: $(VENV)/.dev-ready  ## rewrite files in the house format
 
 lock:  ## rewrite requirements/*.txt from pyproject.toml
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet uv
+	.venv-lock/bin/python -m pip install --quiet --quiet uv
 	$(UV_COMPILE) --all-extras --group dev pyproject.toml -o requirements/dev.txt
 	$(UV_COMPILE) --extra cli --group build -c requirements/dev.txt pyproject.toml -o requirements/run.txt
 	$(UV_COMPILE) --group node -c requirements/dev.txt pyproject.toml -o requirements/node.txt
@@ -78,4 +78,4 @@ $(VENV)/.node-ready: requirements/node.txt | $(VENV)/.dev-ready
 	@command -v npm >/dev/null || (echo "Installing Node" && $(PIP) -r requirements/node.txt)
 	@touch $@
 
-INSTALL_GQLINK = $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .
+INSTALL_GQLINK = $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet --no-deps --no-build-isolation -e .
