@@ -17,7 +17,7 @@ help:  ## list the targets
 setup: $(VENV)/.run-ready  ## prepare .venv/bin/gqlink, and nothing else
 
 run: setup  ## start the chat for a try, with three accounts to sign in as
-	@exec $(BIN)/gqlink serve --demo
+	@$(BIN)/gqlink serve --demo || test $$? -eq 130  # Ctrl-C is how one stops it
 
 test: cores rooms  ## set everything up and run every test
 
