@@ -107,7 +107,7 @@ async def test_who_cannot_be_asked_about_is_503(
     world: World, http: httpx2.AsyncClient, token: str, retry_after: str
 ) -> None:
     """An identity provider that is away, a hook that crashes or takes too long refuse nobody."""
-    async with serving(world.app(limits=Limits(init_seconds=0.1))) as authority:
+    async with serving(world.app(limits=Limits(init_seconds=0.5))) as authority:
         response = await http.post(
             f"http://{authority}/graphql", json={"query": "{ hello }"}, headers={"authorization": token}
         )
