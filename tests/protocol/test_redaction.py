@@ -134,3 +134,19 @@ def test_no_frame_is_slow_to_redact(text: str) -> None:
 def test_no_secret_comes_through(before: str, after: str, name: str) -> None:
     """Nothing of it is told but its length."""
     assert "S3CR3T" not in str(redact_text(json.dumps({"a": [{name: f"{before}S3CR3T{after}"}]})))
+
+
+def test_whatever_presents_a_credential_is_hidden_as_a_whole() -> None:
+    """An application may call its token what it likes; in the payload of connection_init nothing is shown."""
+    payload = {"sessionToken": "s3cr3t-1", "auth": {"whatever": "s3cr3t-2"}, "parts": ["s3cr3t-3"], "none": None}
+    shown = redact_text(msgspec.json.encode({"type": "connection_init", "payload": payload}))
+
+    assert "s3cr3t" not in str(shown)
+    assert isinstance(shown, dict)
+    assert shown["payload"]["none"] is None
+
+
+@pytest.mark.parametrize("name", ["sessionToken", "X-Api-Key", "clientSecret", "db_password", "x-auth-token"])
+def test_a_name_that_ends_like_a_secret_is_one(name: str) -> None:
+    """Whatever stands before it."""
+    assert "s3cr3t" not in str(redact({name: "s3cr3t"}))

@@ -9,6 +9,7 @@ import typer
 
 from gqlink import __version__
 from gqlink.cli.account import login, logout, whoami
+from gqlink.cli.display import visible
 from gqlink.cli.operations import query, subscribe
 from gqlink.cli.serve import serve
 from gqlink.cli.users import users
@@ -30,7 +31,7 @@ def main() -> None:
     try:
         app(prog_name="gqlink")
     except GqlinkError as exc:
-        sys.exit(f"gqlink: {exc}")
+        sys.exit(f"gqlink: {visible(str(exc))}")
     except BrokenPipeError:
         # Whoever read our output has heard enough.
         sys.stderr.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+import unicodedata
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from rich.console import Console
@@ -13,7 +14,20 @@ from rich.markup import escape
 if TYPE_CHECKING:
     from gqlink.client import LinkState, SocketFrame
 
-__all__ = ("frame_line", "print_event", "print_frame", "print_note", "print_result", "readable", "state_note")
+__all__ = (
+    "frame_line",
+    "print_event",
+    "print_frame",
+    "print_note",
+    "print_result",
+    "readable",
+    "state_note",
+    "visible",
+)
+
+# Control characters, bidirectional overrides and other formats, line and paragraph separators, half surrogate pairs.
+_CONTROLS: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
+_JOINER: Final = "\u200d"  # holds emoji together, and moves no cursor
 
 
 def print_result(data: object) -> None:
@@ -26,7 +40,8 @@ def print_event(data: object) -> None:
     if not sys.stdout.isatty():
         print(msgspec.json.encode(data).decode(), flush=True)
         return
-    Console(highlight=False, soft_wrap=True).print(f"[dim]{time.strftime('%H:%M:%S')}[/] {escape(readable(data))}")
+    line = escape(visible(readable(data)))
+    Console(highlight=False, soft_wrap=True).print(f"[dim]{time.strftime('%H:%M:%S')}[/] {line}")
 
 
 def print_frame(frame: SocketFrame) -> None:
@@ -38,7 +53,22 @@ def print_frame(frame: SocketFrame) -> None:
 
 def print_note(text: str) -> None:
     """Print a remark that is no result to standard error."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[dim]{escape(text)}[/]")
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[dim]{escape(visible(text))}[/]")
+
+
+def visible(text: str) -> str:
+    """Return a text as one line that cannot drive a terminal: control characters become visible escapes.
+
+    What others wrote, a message or a close reason, could otherwise clear the screen, fill the clipboard, or pass for
+    a line of ours.
+    """
+    return "".join(_escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    if unicodedata.category(character) not in _CONTROLS or character == _JOINER:
+        return character
+    return character.encode("unicode_escape").decode()
 
 
 def frame_line(frame: SocketFrame) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import uvicorn
 
+from gqlink.cli.display import visible
 from gqlink.cli.options import Data, default_data_dir
 from gqlink.errors import BadUserInput
 
@@ -110,7 +111,7 @@ def describe_event(event: SocketEvent) -> str:
         Such as `12:01:15 socket 2 alice, token until 12:03:15`.
     """
     clock = time.strftime("%H:%M:%S")
-    return f"{clock} socket {event.socket} {_what(event)}"
+    return f"{clock} socket {event.socket} {visible(_what(event))}"
 
 
 def _what(event: SocketEvent) -> str:

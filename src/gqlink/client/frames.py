@@ -17,6 +17,9 @@ __all__ = ("Direction", "FrameWatcher", "OnFrame", "SocketFrame", "conceal", "fi
 
 Direction: TypeAlias = Literal["sent", "received"]
 
+# Shorter texts in a payload say something else, such as a room or a locale, and stand in other frames too.
+_CREDENTIAL_CHARACTERS: Final = 8
+
 _log: Final = logging.getLogger("gqlink.client")
 
 
@@ -93,8 +96,13 @@ class FrameWatcher:
 
 
 def find_secrets(value: object) -> frozenset[str]:
-    """Return the texts in a JSON value that redaction would not show, with and without their scheme."""
-    return frozenset(_differences(value, redact(value)))
+    """Return the texts in what a connection presents that may not be shown, with and without their scheme.
+
+    What stands under a name that gives it away, and whatever else is long enough to be a credential.
+    """
+    named = _differences(value, redact(value))
+    others = _differences(value, redact(value, name="secret"))
+    return frozenset(named) | {text for text in others if len(text) >= _CREDENTIAL_CHARACTERS}
 
 
 def conceal(value: object, secrets: frozenset[str]) -> object:

@@ -20,6 +20,7 @@ _SECRET_NAMES: Final = frozenset(
     {"accesstoken", "authorization", "authtoken", "refreshtoken", "idtoken", "token", "jwt", "apikey", "password",
      "secret", "cookie", "xhasuraadminsecret"}
 )  # fmt: skip
+_SECRET_ENDINGS: Final = ("token", "secret", "password", "apikey", "cookie", "authorization", "bearer")
 _SCHEMES: Final = frozenset({"basic", "bearer", "digest", "jwt", "token"})
 # Base64url parts with dots between: a JWT wherever it stands, if one of them begins like a JSON object. The search
 # begins at whole parts only, so that it stays linear.
@@ -42,9 +43,23 @@ def redact_text(text: bytes | str) -> object:
         The JSON value without secrets, or, when it is not JSON, the text without what looks like one.
     """
     try:
-        return redact(msgspec.json.decode(text))
+        return _redact_message(msgspec.json.decode(text))
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return _redact_string(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
+
+
+def _redact_message(message: object) -> object:
+    """Redact a message; what presents a credential is secret as a whole, whatever an application calls its parts."""
+    match message:
+        case {"type": "connection_init", "payload": payload, **others}:
+            rest = redact(others)
+            return {"type": "connection_init", **(rest if isinstance(rest, dict) else {}), "payload": _conceal(payload)}
+        case _:
+            return redact(message)
+
+
+def _conceal(value: object) -> object:
+    return redact(value, name="secret")
 
 
 def redact(value: object, *, name: str = "") -> object:
@@ -100,7 +115,8 @@ def _whole(moment: str | float) -> str:
 
 
 def _is_secret(name: str) -> bool:
-    return name.lower().replace("-", "").replace("_", "") in _SECRET_NAMES
+    plain = name.lower().replace("-", "").replace("_", "")
+    return plain in _SECRET_NAMES or plain.endswith(_SECRET_ENDINGS)
 
 
 def _innermost(outer: str, inner: str) -> str:
