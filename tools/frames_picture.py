@@ -41,7 +41,7 @@ async def record() -> list[Text]:
         lines.append(Text(f"# {text}", style="green"))
 
     def show(frame: SocketFrame) -> None:
-        # Ids are random; a reader follows small numbers more easily.
+        # Ids go on over all sockets; a reader follows small numbers more easily.
         number = 0 if frame.id is None else ids.setdefault(frame.id, len(ids) + 1)
         line = re.sub(r"\[[0-9a-f]+\]", f"[{number}]", frame_line(frame), count=1)
         if len(line) > COLUMNS:
@@ -71,7 +71,7 @@ def draw(lines: list[Text]) -> str:
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     for line in lines:
         console.print(line, no_wrap=True, overflow="crop", highlight=False)
-    svg = console.export_svg(title="gqlink subscribe --frames", unique_id="frames")
+    svg = console.export_svg(title="the frames of a client that logs in while its socket is open", unique_id="frames")
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
 
 

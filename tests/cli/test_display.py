@@ -59,10 +59,10 @@ def test_a_close_reason_cannot_pass_for_a_line_of_ours() -> None:
 
 def test_a_frame_is_a_line_as_developer_tools_show_it() -> None:
     """Time, socket, direction, type, id, payload."""
-    moment = time.mktime((2026, 1, 2, 12, 3, 15, 0, 0, -1)) + 0.123
+    moment = time.mktime((2026, 1, 2, 12, 3, 15, 0, 0, -1)) + 0.125
     frame = SocketFrame("sent", 1.0, moment, 1, "subscribe", "7", {"query": "{ a }"})
 
-    assert frame_line(frame) == '12:03:15.123 #1 ▶ subscribe [7]  {"query":"{ a }"}'
+    assert frame_line(frame) == '12:03:15.125 #1 ▶ subscribe [7]  {"query":"{ a }"}'
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,8 @@ def test_a_command_on_a_page_exists(command: str) -> None:
         case [".venv/bin/uvicorn", "--app-dir", directory, application]:
             module, _, name = application.partition(":")
             assert re.search(rf"^{name} = ", (ROOT / directory / f"{module}.py").read_text("utf-8"), re.MULTILINE)
+        case ["echo", _, "|", ".venv/bin/gqlink", subcommand, *_]:
+            assert _help_of(subcommand)
         case [".venv/bin/gqlink", subcommand, *arguments]:
             text = _help_of(subcommand)
             for option in (argument for argument in arguments if argument.startswith("--")):
