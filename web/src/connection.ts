@@ -75,7 +75,7 @@ export class Connection {
       this.#isDeliberate = false;
       return;
     }
-    const milliseconds = Math.min(FIRST_WAIT * 2 ** Math.min(retries, 8), LONGEST_WAIT) * (1 + Math.random() / 5);
+    const milliseconds = Math.min(FIRST_WAIT * 2 ** Math.min(retries, 8), LONGEST_WAIT) * (1 - Math.random() / 5);
     this.state.set({ phase: "waiting", retryAt: Date.now() + milliseconds });
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, milliseconds);

@@ -77,10 +77,20 @@ function closing({ code, reason }: { code: number; reason: string }): string {
 }
 
 /** What of a payload says most in one line. */
-function gist({ type, payload }: Extract<Frame, { type: string }>): Shown | undefined {
-  if (typeof payload !== "object" || payload === null || !("query" in payload)) return payload;
-  const query = String(payload.query).replaceAll(/\s+/g, " ");
-  return type === "subscribe" ? query.replace(/ fragment .*/, "") : payload;
+function gist({ payload }: Extract<Frame, { type: string }>): Shown | undefined {
+  if (Array.isArray(payload)) return gistOfErrors(payload as readonly Shown[]);
+  if (typeof payload !== "object" || payload === null || isRedacted(payload)) return payload;
+  const fields = payload as { [key: string]: Shown };
+  if (typeof fields["query"] === "string") return fields["query"].replaceAll(/\s+/g, " ").replace(/ fragment .*/, "");
+  const [only, ...others] = Object.values(fields);
+  const isWrapper = others.length === 0 && typeof only === "object" && only !== null && !Array.isArray(only) && !isRedacted(only);
+  return isWrapper ? gist({ payload: only } as Extract<Frame, { type: string }>) : payload;
+}
+
+function gistOfErrors(errors: readonly Shown[]): Shown {
+  const [first] = errors;
+  const message = typeof first === "object" && first !== null && "message" in first ? first.message : undefined;
+  return typeof message === "string" ? message : errors;
 }
 
 /** One line of JSON in which each token is a small label of its own. */

@@ -43,11 +43,14 @@ function Actions({ record }: { record: FrameRecord }) {
           Sign out
         </button>
       )}
-      {others.map((account) => (
-        <button key={account.name} className="button small" onClick={() => void chat.loginDemo(account.name)}>
-          Sign in as {account.name}
-        </button>
-      ))}
+      {session.status === "signed-in" &&
+        others.map((account) => (
+          <button key={account.name} className="button small" onClick={() => void chat.loginDemo(account.name)}>
+            <span className="visually-hidden">Sign in as </span>
+            <span aria-hidden="true">Be </span>
+            {account.name}
+          </button>
+        ))}
       {guest !== undefined && (
         <a className="button small" href={`?as=${guest.name}`} target="_blank" rel="noopener">
           Second window as {guest.name}

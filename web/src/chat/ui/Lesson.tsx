@@ -46,7 +46,7 @@ function Verdict() {
   const connection = useObservable(chat.connection.state);
   const page = session.status === "signed-in" ? session.name : null;
   const socket = connection.phase === "connected" ? connection.subject : undefined;
-  const agrees = socket === undefined ? "unknown" : socket === page ? "yes" : "no";
+  const agrees = socket === undefined ? "unknown" : socket !== page ? "no" : page === null ? "empty" : "yes";
   return (
     <div className="verdict" data-agrees={agrees}>
       <dl>
@@ -55,7 +55,7 @@ function Verdict() {
           <dd>{page ?? "nobody"}</dd>
         </div>
         <div className="relation" aria-hidden="true">
-          {agrees === "no" ? "≠" : agrees === "yes" ? "=" : "·"}
+          {agrees === "no" ? "≠" : agrees === "unknown" ? "·" : "="}
         </div>
         <div>
           <dt>The socket is</dt>
@@ -67,9 +67,10 @@ function Verdict() {
   );
 }
 
-function verdict(page: string | null, agrees: "yes" | "no" | "unknown"): string {
+function verdict(page: string | null, agrees: "yes" | "no" | "empty" | "unknown"): string {
   if (agrees === "unknown") return "There is no connection at the moment.";
-  if (page === null) return "Nobody is signed in, so accessToken is null. That is right so far.";
+  if (agrees === "empty") return "Nobody has signed in yet, so accessToken is null. Right so far.";
+  if (page === null) return "Nobody is signed in, and the socket has not heard of it yet.";
   if (agrees === "yes") return `New messages reach ${page} as they are said.`;
   return `${page} is signed in, yet the socket said accessToken: null. No new messages arrive.`;
 }

@@ -50,7 +50,7 @@ function status(session: SessionState, connection: ConnectionState): Status {
 
 function connected(name: string, subject: string | null | undefined): Status {
   if (subject === undefined || subject === name) return { tone: "good", text: `Connected as ${name}` };
-  return { tone: "bad", text: `Signed in as ${name}, but the socket speaks for ${subject ?? "nobody"}` };
+  return { tone: "bad", text: `Signed in as ${name}, but ${subject === null ? "not on the socket" : `the socket is ${subject}’s`}` };
 }
 
 const WHY_SIGNED_OUT = {

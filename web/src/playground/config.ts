@@ -1,0 +1,21 @@
+// Where things are, as config.json beside the page says; everything in it may be missing.
+
+export interface Config {
+  /** Where GraphQL is, as an absolute URL. */
+  graphql: string;
+  /** Where a name and a password become a token; null where tokens come from elsewhere and are pasted. */
+  login: string | null;
+  accounts: readonly { name: string; password: string }[];
+}
+
+export async function loadConfig(): Promise<Config> {
+  const told: Partial<Config> = await fetch("config.json", { credentials: "omit" })
+    .then((answer) => (answer.ok ? answer.json() : {}))
+    .catch(() => ({}));
+  const absolute = (path: string) => new URL(path, document.baseURI).href;
+  return {
+    graphql: absolute(told.graphql ?? "/graphql"),
+    login: told.login === null ? null : absolute(told.login ?? "/login"),
+    accounts: told.accounts ?? [],
+  };
+}
