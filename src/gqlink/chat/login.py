@@ -8,7 +8,8 @@
 
 With `"cookie": true` the refresh token comes as a cookie and not in the answer, so that no script ever has it. A
 refresh answers the way it was asked: with `"refreshToken"` where that was in the body. The body counts, whatever the
-cookie says; null or an empty text there is nobody. `post` has the refusals.
+cookie says; null or an empty text there is nobody. An access token in the `Authorization` of a logout ends its session
+too. `post` has the refusals.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from starlette.responses import Response
 
-from gqlink.auth import Token
+from gqlink.auth import Token, credentials_from_http
 from gqlink.chat.post import PostRefused, bad_input, json_answer, read_form
 from gqlink.chat.refresh_cookie import clear_cookie, read_cookie, set_cookie
 from gqlink.errors import InvalidToken
@@ -95,12 +96,16 @@ class SessionPosts:
     async def logout(self, request: Request) -> Response:
         """End the session; whoever has none, or one that is over, is logged out already."""
         presented = await _read_refresh_token(request)
+        bearer = credentials_from_http(authorization=request.headers.getlist("authorization")).token
         answer = Response(status_code=204, headers={"cache-control": "no-store"})
         if presented.token is not None:
             with suppress(InvalidToken):  # there is nothing to end
                 await self._sessions.end(presented.token)
             if presented.by_cookie:
                 clear_cookie(answer, request=request)
+        if bearer is not None:
+            with suppress(InvalidToken):
+                await self._sessions.end_of(bearer)
         return answer
 
 

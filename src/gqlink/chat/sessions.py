@@ -110,6 +110,17 @@ class Sessions:
         session_id, _ = self._refresh_tokens.read(refresh_token)
         await self._store.end_session(session_id, ended_at=self._now())
 
+    async def end_of(self, token: Token) -> None:
+        """Log out whoever holds an access token and has kept no refresh token.
+
+        Raises:
+            InvalidToken: It is not an access token of ours, or it has expired.
+            StoreUnavailable: The database does not answer: the session goes on.
+        """
+        session_id = self._signer.verify(token, now=self._clock()).session
+        if session_id is not None:
+            await self._store.end_session(session_id, ended_at=self._now())
+
     def _refuse_if_over(self, session: Session, *, now: datetime) -> None:
         if session.ended_at is not None or not self._accounts.may_log_in(session.account):
             raise SessionRevoked
