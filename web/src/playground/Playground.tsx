@@ -42,8 +42,21 @@ export function useObservable<Value>({ watch, get }: Observable<Value>): Value {
   return useSyncExternalStore(watch, get);
 }
 
+const darkness = matchMedia("(prefers-color-scheme: dark)");
+
+function useTheme(): "dark" | "light" {
+  return useSyncExternalStore(
+    (listener) => {
+      darkness.addEventListener("change", listener);
+      return () => darkness.removeEventListener("change", listener);
+    },
+    () => (darkness.matches ? "dark" : "light"),
+  );
+}
+
 export function Playground({ config, identity }: { config: Config; identity: Identity }) {
   const fetcher = useMemo(() => createFetcher(config.graphql, identity), [config, identity]);
+  const theme = useTheme();
   return (
     <div className="playground">
       <SignInBar config={config} identity={identity} />
@@ -52,6 +65,7 @@ export function Playground({ config, identity }: { config: Config; identity: Ide
         <GraphiQL
           fetcher={fetcher}
           storage={storage}
+          forcedTheme={theme}
           defaultQuery={WELCOME}
           isHeadersEditorEnabled={false}
           shouldPersistHeaders={false}
