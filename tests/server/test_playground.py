@@ -81,6 +81,14 @@ async def test_an_application_without_a_login_of_ours_says_so() -> None:
     assert config == {"graphql": "/graphql", "login": None, "refresh": None, "logout": None}
 
 
+async def test_public_accounts_are_named() -> None:
+    """For a demo; where there are none, nothing is said of any."""
+    async with browser(playground=Playground(login="/login", accounts={"alice": "alice123"})) as client:
+        config = (await client.get("/playground/config.json")).json()
+    assert config["accounts"] == [{"name": "alice", "password": "alice123"}]
+    assert "alice123" not in repr(Playground(accounts={"alice": "alice123"}))
+
+
 async def test_the_playground_may_be_elsewhere() -> None:
     """Two applications in one may each have theirs."""
     async with browser(playground=Playground(path="/admin/try")) as client:

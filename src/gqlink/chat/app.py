@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from gqlink.auth import ANONYMOUS, PasswordHasher, TokenSigner
-from gqlink.chat.accounts import Accounts
+from gqlink.chat.accounts import DEMO_PASSWORDS, Accounts
 from gqlink.chat.context import ChatContext
 from gqlink.chat.conversation import Conversation
 from gqlink.chat.data import KEYS_FILE, prepare_directory
@@ -148,7 +148,7 @@ def _make_graphql(
         allowed_origins=settings.origins,
         allowed_hosts=settings.allowed_hosts,
         debug=settings.debug,
-        playground=settings.playground and Playground(login="/login", refresh="/refresh", logout="/logout"),
+        playground=settings.playground and _playground(settings),
         on_socket_event=on_socket_event,
     )
 
@@ -167,6 +167,11 @@ def _session_routes(
     posts = SessionPosts(parts.accounts, sessions=sessions)
     answers = {"/login": posts.login, "/refresh": posts.refresh, "/logout": posts.logout}
     return [Route(path, Post(answer, doorkeeper=doorkeeper)) for path, answer in answers.items()]
+
+
+def _playground(settings: ChatSettings) -> Playground:
+    accounts = DEMO_PASSWORDS if settings.demo else {}
+    return Playground(login="/login", refresh="/refresh", logout="/logout", accounts=accounts)
 
 
 @asynccontextmanager

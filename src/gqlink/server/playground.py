@@ -5,7 +5,7 @@ It is a page like any other client: it holds no right that its user has not logg
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +15,8 @@ from starlette.routing import Route
 from gqlink.server.pages import BuiltPage, security_policy
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
@@ -39,20 +41,22 @@ class Playground:
             elsewhere, and pasted.
         refresh: Takes a POST of `{"refreshToken"}` and answers like `login`; None where a session cannot be renewed.
         logout: Takes a POST of `{"refreshToken"}`; None where there is nothing to end.
+        accounts: Passwords by name, of accounts that anybody may try; the page makes a button of each.
     """
 
     path: str = "/playground"
     login: str | None = None
     refresh: str | None = None
     logout: str | None = None
+    accounts: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def playground_routes(playground: Playground, *, graphql: str, doorkeeper: Doorkeeper) -> list[BaseRoute]:
     """Return the routes of the playground, for an application whose GraphQL endpoint is at `graphql`.
 
     Shape:
-        <path>/config.json is {"graphql": str, "login": str or null, "refresh": str or null, "logout": str or null},
-        paths from the server's root, where the application is mounted.
+        <path>/config.json is {"graphql": str, "login": str or null, "refresh": str or null, "logout": str or null,
+        "accounts"?: [{"name": str, "password": str}]}, with paths from the server's root.
     """
     page = BuiltPage(FOLDER, policy=POLICY, doorkeeper=doorkeeper)
     paths = {
@@ -62,14 +66,17 @@ def playground_routes(playground: Playground, *, graphql: str, doorkeeper: Doork
         "logout": playground.logout,
     }
 
+    accounts = [{"name": name, "password": password} for name, password in playground.accounts.items()]
+    public = {"accounts": accounts} if accounts else {}
+
     async def enter(_: Request) -> Response:
         # Relative, so that it is right under any mount; with the slash, the page's own addresses are relative too.
         return RedirectResponse(playground.path.rpartition("/")[2] + "/")
 
     async def config(request: Request) -> Response:
         root = request.scope.get("root_path", "")
-        content = {name: None if path is None else root + path for name, path in paths.items()}
-        return page.refusal(request) or JSONResponse(content, headers={"cache-control": "no-store"})
+        found = {name: None if path is None else root + path for name, path in paths.items()}
+        return page.refusal(request) or JSONResponse(found | public, headers={"cache-control": "no-store"})
 
     return [
         Route(playground.path, enter, methods=("GET",)),
