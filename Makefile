@@ -43,7 +43,7 @@ clean:  ## drop everything make made
 UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-annotate
 
-# The install builds the pages; this builds them again when web/ has changed since, and otherwise takes no time.
+# When web/ has changed since the install; otherwise this takes no time.
 pages: $(VENV)/.run-ready
 	@$(BIN)/python hatch_build.py
 
@@ -66,11 +66,12 @@ $(VENV)/bin/python:
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV) || (apt-get install -y -q python3-venv && $(PYTHON) -m venv $(VENV))
 
-# First what each is built and run with, then Node, which the pages are built with, then gqlink itself.
+# The install would build the pages by itself, but pip would not let it say so.
 $(VENV)/.run-ready: requirements/run.txt pyproject.toml hatch_build.py | $(VENV)/bin/python
 	@echo "Installing what gqlink runs on"
 	@$(PIP) -r requirements/run.txt
 	@$(FIND_NODE)
+	@$(BIN)/python hatch_build.py
 	@echo "Installing gqlink"
 	@$(INSTALL_GQLINK)
 	@touch $@
@@ -79,6 +80,7 @@ $(VENV)/.dev-ready: requirements/dev.txt pyproject.toml hatch_build.py | $(VENV)
 	@echo "Installing what gqlink's tests need"
 	@$(PIP) -r requirements/dev.txt
 	@$(FIND_NODE)
+	@$(BIN)/python hatch_build.py
 	@echo "Installing gqlink"
 	@$(INSTALL_GQLINK)
 	@touch $@ $(VENV)/.run-ready
