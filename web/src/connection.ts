@@ -13,6 +13,8 @@ export type ConnectionState =
 
 export interface ConnectionEvents {
   connected: () => void;
+  /** Nothing comes from the other side any more, although nobody closed the socket. */
+  silent: () => void;
   /** The server closed the socket; what its code and reason mean is the session's business. */
   refused: (reason: string) => Promise<void> | void;
 }
@@ -20,6 +22,8 @@ export interface ConnectionEvents {
 const FIRST_WAIT = 3_000;
 const LONGEST_WAIT = 30_000;
 const FORBIDDEN = 4403;
+const PING_EVERY = 25_000;
+const PONG_WITHIN = 8_000;
 
 export class Connection {
   readonly state = new Observable<ConnectionState>({ phase: "idle" });
@@ -27,6 +31,7 @@ export class Connection {
   #generation = 0;
   #isDeliberate = false;
   #wake: (() => void) | null = null;
+  #patience: ReturnType<typeof setTimeout> | undefined;
   #handling: Promise<void> | void = undefined;
 
   constructor(events: ConnectionEvents) {
@@ -41,6 +46,7 @@ export class Connection {
     this.#wake?.();
     return {
       connectionAckWaitTimeout: 10_000,
+      keepAlive: PING_EVERY,
       retryWait: (retries) => this.#wait(retries),
       on: {
         connecting: () => isPresent() && this.state.set({ phase: "connecting" }),
@@ -50,8 +56,15 @@ export class Connection {
           this.state.set({ phase: "connected", subject: subjectOf(payload) });
           this.#events.connected();
         },
+        ping: (isReceived) => {
+          if (isReceived || !isPresent()) return;
+          clearTimeout(this.#patience);
+          this.#patience = setTimeout(() => isPresent() && this.#events.silent(), PONG_WITHIN);
+        },
+        pong: (isReceived) => isReceived && isPresent() && clearTimeout(this.#patience),
         closed: (event) => {
           if (!isPresent()) return;
+          clearTimeout(this.#patience);
           const { code, reason } = event as CloseEvent;
           this.state.set({ phase: "idle" });
           if (code === FORBIDDEN) this.#handling = this.#events.refused(reason);

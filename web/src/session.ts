@@ -15,6 +15,8 @@ type News = { type: "signed-in"; name: string } | { type: "signed-out" };
 
 interface Grant {
   token: string;
+  /** Only in a private window; everywhere else it is in the cookie. */
+  refreshToken: string | undefined;
   name: string;
   /** On the monotonic clock, in milliseconds: the server's clock may differ from ours. */
   expiresAt: number;
@@ -28,7 +30,7 @@ const HINT = "gqlink.signed-in";
 export interface SessionOptions {
   /** Where login, refresh and logout are; ends with a slash. */
   base: string;
-  /** A window of its own: no cookie, and other tabs neither tell nor are told. */
+  /** A window of its own: no cookie, all in memory, and other tabs neither tell nor are told. */
   isPrivate?: boolean;
 }
 
@@ -75,12 +77,12 @@ export class Session {
 
   /** Signs out here and in every tab; the server is told, but need not answer. */
   async logout(): Promise<void> {
-    const token = this.#grant?.token;
+    const former = this.#grant;
     this.#end("here");
     this.#tell({ type: "signed-out" });
     hint.clear();
     try {
-      await this.#post("logout", {}, token);
+      await this.#post("logout", proof(former), former?.token);
     } catch {
       // Without a network the cookie stays; the hint is gone, so that nobody uses it.
     }
@@ -123,12 +125,9 @@ export class Session {
   async #exchange(mayKeep: boolean): Promise<void> {
     const isAlive = () => mayKeep && this.#grant !== null && this.#grant.expiresAt > performance.now();
     const before = this.#grant;
-    if (this.isPrivate) {
-      if (!isAlive()) this.#end("ended");
-      return;
-    }
     try {
-      const answer = await oneTabAtATime(() => this.#post("refresh", {}));
+      const exchange = () => this.#post("refresh", proof(before));
+      const answer = await (this.isPrivate ? exchange() : oneTabAtATime(exchange));
       if (this.#grant !== before) return; // signed in, or out, meanwhile
       if (answer.ok) return this.#accept(await answer.json(), before?.name ?? "");
       if (answer.status === 401 || !isAlive()) {
@@ -140,9 +139,14 @@ export class Session {
     }
   }
 
-  #accept(answer: { token: string; expiresIn: number; name?: string }, name: string): void {
+  #accept(answer: Answer, name: string): void {
     const subject = answer.name ?? readToken(answer.token)?.subject ?? name;
-    this.#grant = { token: answer.token, name: subject, expiresAt: performance.now() + answer.expiresIn * 1_000 };
+    this.#grant = {
+      token: answer.token,
+      refreshToken: this.isPrivate ? answer.refreshToken : undefined,
+      name: subject,
+      expiresAt: performance.now() + answer.expiresIn * 1_000,
+    };
     this.#schedule(Math.max(answer.expiresIn * 800, 1_000));
     if (this.name !== subject) this.state.set({ status: "signed-in", name: subject });
   }
@@ -150,7 +154,7 @@ export class Session {
   #schedule(milliseconds: number): void {
     clearTimeout(this.#timer);
     // A longer wait than this overflows the timer; then it is `getAccessToken` that exchanges.
-    if (!this.isPrivate && milliseconds < 2 ** 31) this.#timer = setTimeout(() => void this.#refresh(), milliseconds);
+    if (milliseconds < 2 ** 31) this.#timer = setTimeout(() => void this.#refresh(), milliseconds);
   }
 
   #end(why: "never" | "here" | "elsewhere" | "ended"): void {
@@ -169,6 +173,18 @@ export class Session {
     const credentials = this.isPrivate ? "omit" : "same-origin";
     return fetch(this.#base + path, { method: "POST", headers, credentials, body: JSON.stringify(body) });
   }
+}
+
+interface Answer {
+  token: string;
+  expiresIn: number;
+  name?: string;
+  refreshToken?: string;
+}
+
+/** What shows the session to the server, beside the cookie. */
+function proof(grant: Grant | null): object {
+  return grant?.refreshToken === undefined ? {} : { refreshToken: grant.refreshToken };
 }
 
 /** A refresh token is used up by its use: two tabs take turns. */

@@ -29,11 +29,13 @@ export class Chat {
     this.frames = config.demo ? new FrameRecord() : null;
     this.connection = new Connection({
       connected: () => this.conversation.get()?.connected(),
+      silent: () => this.#client.socket.terminate(),
       refused: (reason) => (reason === "Session revoked" ? this.session.revoked() : this.session.refused()),
     });
     this.#paramsAtLoad = { accessToken: this.session.tokenNow }; // null: nobody has signed in yet
     this.#client = this.#makeClient();
     this.session.state.watch(() => this.#follow());
+    addEventListener("online", () => void this.conversation.get()?.catchUp());
   }
 
   async start(): Promise<void> {

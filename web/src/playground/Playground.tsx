@@ -1,11 +1,12 @@
 import { GraphiQL } from "graphiql";
-import { useMemo, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useRef, useSyncExternalStore } from "react";
 import type { Observable } from "../observable";
 import { SignInBar } from "./SignInBar";
 import type { Config } from "./config";
 import { createFetcher } from "./fetcher";
 import type { Identity } from "./identity";
 import { storage } from "./storage";
+import { repairTabs } from "./tabs";
 
 const WELCOME = `# Whatever runs here speaks for whom the bar on top names.
 # Try it as a stranger first, then sign in.
@@ -57,10 +58,12 @@ function useTheme(): "dark" | "light" {
 export function Playground({ config, identity }: { config: Config; identity: Identity }) {
   const fetcher = useMemo(() => createFetcher(config.graphql, identity), [config, identity]);
   const theme = useTheme();
+  const workbench = useRef<HTMLElement>(null);
+  useEffect(() => (workbench.current === null ? undefined : repairTabs(workbench.current)), []);
   return (
     <div className="playground">
       <SignInBar config={config} identity={identity} />
-      <main className="workbench">
+      <main className="workbench" ref={workbench}>
         {/* No headers editor: nobody needs to paste a token where it would be kept. */}
         <GraphiQL
           fetcher={fetcher}

@@ -38,7 +38,7 @@ export function SignInBar({ config, identity }: { config: Config; identity: Iden
           <LoginForm onLogin={(user, password) => void attempt(identity.login(user, password))} />
         )}
         {name === null && config.login === null && <TokenForm onToken={(token) => identity.use(token)} />}
-        {name !== null && <button onClick={() => identity.logout()}>Sign out</button>}
+        {name !== null && <button onClick={() => void identity.logout()}>Sign out</button>}
       </div>
     </header>
   );

@@ -3,6 +3,8 @@ import { isRedacted, tokenLabel, written, type Frame, type FrameRecord, type Sho
 import { useObservable } from "./context";
 
 const NEAR_END = 40;
+/** What graphql-ws closes with when it is told to start anew. */
+const TERMINATED = 4499;
 
 export function FrameList({ record }: { record: FrameRecord }) {
   const frames = useObservable(record.frames);
@@ -73,6 +75,7 @@ function FrameRow({ frame }: { frame: Frame }) {
 }
 
 function closing({ code, reason }: { code: number; reason: string }): string {
+  if (code === TERMINATED) return "by this page, to introduce itself again";
   return reason === "" ? String(code) : `${code} ${reason}`;
 }
 
@@ -105,11 +108,15 @@ function Payload({ payload }: { payload: Shown | undefined }) {
       {entries.map(([key, value], index) => (
         <Fragment key={key}>
           {index > 0 && ", "}
-          {key}: {isRedacted(value) ? <Payload payload={value} /> : <span data-null={value === null}>{written(value)}</span>}
+          {key}: {isRedacted(value) ? <Payload payload={value} /> : <span data-null={value === null && key === "accessToken"}>{short(value)}</span>}
         </Fragment>
       ))}
     </>
   );
+}
+
+function short(value: Shown): string {
+  return typeof value === "number" ? String(Math.round(value * 10) / 10) : written(value);
 }
 
 function clock(at: number): string {

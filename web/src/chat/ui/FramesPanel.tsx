@@ -4,7 +4,7 @@ import { CloseIcon } from "./icons";
 import { Lesson } from "./Lesson";
 import { useChat, useObservable } from "./context";
 
-export function FramesPanel({ record, onClose }: { record: FrameRecord; onClose: () => void }) {
+export function FramesPanel({ record, isOver, onClose }: { record: FrameRecord; isOver: boolean; onClose: () => void }) {
   return (
     <aside className="panel" aria-label="WebSocket frames">
       <header className="panel-head">
@@ -15,7 +15,7 @@ export function FramesPanel({ record, onClose }: { record: FrameRecord; onClose:
             signed in.
           </p>
         </div>
-        <button className="button quiet" aria-label="Close the frames panel" onClick={onClose}>
+        <button className="button quiet" aria-label="Close the frames panel" autoFocus={isOver} onClick={onClose}>
           <CloseIcon />
         </button>
       </header>
@@ -46,9 +46,7 @@ function Actions({ record }: { record: FrameRecord }) {
       {session.status === "signed-in" &&
         others.map((account) => (
           <button key={account.name} className="button small" onClick={() => void chat.loginDemo(account.name)}>
-            <span className="visually-hidden">Sign in as </span>
-            <span aria-hidden="true">Be </span>
-            {account.name}
+            Switch to {account.name}
           </button>
         ))}
       {guest !== undefined && (

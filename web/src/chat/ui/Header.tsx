@@ -2,6 +2,8 @@ import { DoorIcon, FramesIcon, Mark } from "./icons";
 import { StatusLine } from "./StatusLine";
 import { useChat, useObservable } from "./context";
 
+export const FRAMES_BUTTON = "frames-button";
+
 export function Header({ isPanelOpen, onTogglePanel }: { isPanelOpen: boolean; onTogglePanel: () => void }) {
   const chat = useChat();
   const { status } = useObservable(chat.session.state);
@@ -19,7 +21,7 @@ export function Header({ isPanelOpen, onTogglePanel }: { isPanelOpen: boolean; o
           </a>
         )}
         {chat.frames !== null && (
-          <button className="button quiet" aria-pressed={isPanelOpen} aria-label="WebSocket frames" onClick={onTogglePanel}>
+          <button id={FRAMES_BUTTON} className="button quiet" aria-pressed={isPanelOpen} aria-label="WebSocket frames" onClick={onTogglePanel}>
             <FramesIcon />
             <span className="wide-only">Frames</span>
           </button>

@@ -49,20 +49,18 @@ function Verdict() {
   const agrees = socket === undefined ? "unknown" : socket !== page ? "no" : page === null ? "empty" : "yes";
   return (
     <div className="verdict" data-agrees={agrees}>
-      <dl>
-        <div>
-          <dt>The page is</dt>
-          <dd>{page ?? "nobody"}</dd>
-        </div>
-        <div className="relation" aria-hidden="true">
+      <div className="sides">
+        <p>
+          <span>The page is</span> <strong>{page ?? "nobody"}</strong>
+        </p>
+        <span className="relation" aria-hidden="true">
           {agrees === "no" ? "≠" : agrees === "unknown" ? "·" : "="}
-        </div>
-        <div>
-          <dt>The socket is</dt>
-          <dd>{connection.phase === "connected" ? (socket ?? "nobody") : "away"}</dd>
-        </div>
-      </dl>
-      <p role="status">{verdict(page, agrees)}</p>
+        </span>
+        <p>
+          <span>The socket is</span> <strong>{connection.phase === "connected" ? (socket ?? "nobody") : "away"}</strong>
+        </p>
+      </div>
+      <p className="verdict-text" role="status">{verdict(page, agrees)}</p>
     </div>
   );
 }

@@ -1,4 +1,4 @@
-import { useId, useState, type FormEvent } from "react";
+import { useEffect, useId, useRef, useState, type FormEvent } from "react";
 import type { LoginOutcome } from "../../session";
 import { Avatar } from "./Avatar";
 import { ArrowIcon } from "./icons";
@@ -27,12 +27,17 @@ export function SignIn() {
 
   const why = session.status === "signed-out" ? session.why : "never";
   const { accounts } = chat.config;
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    // Who has just signed out was on a button that is gone.
+    if (why !== "never") heading.current?.focus();
+  }, [why]);
   return (
     <div className="sign-in">
       <div className="card">
         {why === "elsewhere" && <p className="notice">You were signed out elsewhere, in another tab or by the server.</p>}
         {why === "ended" && <p className="notice">Your session has ended. Please sign in again.</p>}
-        <h2>{accounts.length > 0 ? "Who are you today?" : "Sign in"}</h2>
+        <h2 ref={heading} tabIndex={-1}>{accounts.length > 0 ? "Who are you today?" : "Sign in"}</h2>
         <p className="lead">
           {accounts.length > 0
             ? "A small chat over GraphQL. Pick somebody, say hello, then open a second window as somebody else."
