@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet --require-hashes
 CORES := tests/protocol tests/auth tests/pubsub tests/testing/test_transcripts.py
 CORE_ROOMS := gqlink.protocol,gqlink.auth,gqlink.pubsub
 
@@ -17,7 +17,7 @@ help:  ## list the targets
 setup: pages  ## prepare .venv/bin/gqlink, and nothing else
 
 run: setup  ## start the chat for a try, with three accounts to sign in as
-	@exec $(BIN)/gqlink serve --demo
+	@$(BIN)/gqlink serve --demo || test $$? -eq 130  # Ctrl-C is how one stops it
 
 test: cores rooms  ## set everything up and run every test
 
@@ -29,7 +29,7 @@ format: $(VENV)/.dev-ready  ## rewrite files in the house format
 
 lock:  ## rewrite requirements/*.txt from pyproject.toml
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet uv
+	.venv-lock/bin/python -m pip install --quiet --quiet uv
 	$(UV_COMPILE) --all-extras --group dev pyproject.toml -o requirements/dev.txt
 	$(UV_COMPILE) --extra cli --group build -c requirements/dev.txt pyproject.toml -o requirements/run.txt
 	$(UV_COMPILE) --group node -c requirements/dev.txt pyproject.toml -o requirements/node.txt
@@ -88,4 +88,4 @@ $(VENV)/.dev-ready: requirements/dev.txt pyproject.toml hatch_build.py | $(VENV)
 # The pages and the stock JavaScript clients need Node: the machine's, or one out of a Python wheel.
 FIND_NODE = $(BIN)/python hatch_build.py find-node >/dev/null 2>&1 || \
 	(echo "Installing Node" && $(PIP) -r requirements/node.txt)
-INSTALL_GQLINK = $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .
+INSTALL_GQLINK = $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet --no-deps --no-build-isolation -e .

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 
 @asynccontextmanager
@@ -29,10 +29,14 @@ async def serving(app: Callable[..., Awaitable[Any]], *, lifespan: str = "auto")
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:
-        await server.ready.wait()
+        ready = asyncio.create_task(server.ready.wait())
+        await asyncio.wait([ready, task], return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            ready.cancel()
+            raise RuntimeError("the server did not start; its log says why")
         yield "{}:{}".format(*listening.getsockname())
     finally:
-        server.should_exit = True
+        server.stopping.set()
         await task
         listening.close()
 
@@ -43,10 +47,19 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
+        self.stopping = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.ready.set()
+        if self.started:
+            self.ready.set()
 
-    def install_signal_handlers(self) -> None:
+    async def main_loop(self) -> None:
+        """Wait for the end without looking for it ten times a second."""
+        await self.on_tick(0)
+        await self.stopping.wait()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
         """Leave them as they are."""
+        yield

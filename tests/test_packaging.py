@@ -62,7 +62,7 @@ def test_the_base_install_is_the_client(base: Path) -> None:
 )
 def test_a_room_without_its_extra_says_which_one_to_install(base: Path, room: str, extra: str) -> None:
     """The sentence can be pasted into a shell."""
-    code = f"import gqlink.errors\ntry:\n    import gqlink.{room}\nexcept gqlink.errors.MissingExtra as exc:\n    print(exc)"
+    code = f"import gqlink.errors as e\ntry:\n    import gqlink.{room}\nexcept e.MissingExtra as exc:\n    print(exc)"
     answer = _run(str(base), "-c", code)
 
     assert "pip install 'gqlink[" in answer

@@ -10,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
+from gqlink.chat.database import database_url
 from gqlink.chat.migrations import migrate
 from gqlink.chat.tables import metadata
 from gqlink.errors import DataUnusable
@@ -89,3 +90,15 @@ def test_rows_that_refer_to_nothing_are_noticed(url: URL) -> None:
     run(url, "INSERT INTO messages VALUES (1, NULL, 99, 'general', 'text', '2026-01-01 00:00:00.000000')")
     with pytest.raises(DataUnusable, match="rows refer to others that do not exist"):
         migrate(url)
+
+
+def test_two_databases_migrated_at_once_in_one_process_take_turns(tmp_path: Path) -> None:
+    """Each ends up with its own tables, whichever thread comes first."""
+    folders = [tmp_path / name for name in ("one", "two", "three")]
+    for folder in folders:
+        folder.mkdir()
+    urls = [database_url(folder, given=None) for folder in folders]
+    with ThreadPoolExecutor(len(urls)) as threads:
+        list(threads.map(migrate, urls))
+
+    assert [run(url, "SELECT count(*) FROM rooms") for url in urls] == [[(1,)]] * len(urls)

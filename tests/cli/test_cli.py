@@ -79,7 +79,7 @@ async def test_subscribe_survives_a_restart_of_the_server(home: Home) -> None:
             await home.run("query", ADD, "-v", '{"text": "before"}', "-s", url)
             before = await listener.line("before")
             await server.stop()
-            await listener.line("connection lost", stream="err")
+            await listener.line(r"connection lost \(1012 Service restart\)", stream="err")
             async with home.serving("--demo", port=port):
                 await listener.line("connected as alice", stream="err")
                 await home.run("query", ADD, "-v", '{"text": "after"}', "-s", url)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from interop.served_chat import ServedChat
 
 
+pytest.register_assert_rewrite("interop.own_stories")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give the first test time for the installation; every wait in these tests has a bound of its own."""
     for item in items:

@@ -45,7 +45,7 @@ class TokenMint:
         """A token that would be alice's if it were any good."""
         match how:
             case "tampered":
-                return _tampered(self.genuine("bob"), subject="alice")
+                return tampered(self.genuine("bob"), subject="alice")
             case "expired":
                 return _issue(self._keys, "alice", age=2 * _HOUR)
             case "another key":
@@ -60,7 +60,8 @@ def _issue(keys: Sequence[SigningKey], name: str, *, age: float = 0.0) -> str:
     return signer.issue(name, now=time.time() - age).reveal()
 
 
-def _tampered(token: str, *, subject: str) -> str:
+def tampered(token: str, *, subject: str) -> str:
+    """The same token, for somebody else, under the old signature."""
     header, payload, signature = token.split(".")
     return ".".join((header, _encode(_decode(payload) | {"sub": subject}), signature))
 

@@ -228,7 +228,7 @@ class NodeServer(LineProcess):
             raise
         assert ready.port is not None
         self.port = ready.port
-        self.http = ChatHttp(f"http://127.0.0.1:{self.port}")
+        self.http = ChatHttp(self.base_url)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -239,6 +239,28 @@ class NodeServer(LineProcess):
     def url(self) -> str:
         """Where clients connect."""
         return f"ws://127.0.0.1:{self.port}/graphql"
+
+    @property
+    def base_url(self) -> str:
+        """Where `/login` is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def sockets_opened(self) -> int:
+        """How many sockets there have been."""
+        return len(self.seen("opened"))
+
+    async def fresh_token(self, name: str) -> str:
+        """Log somebody in."""
+        return await self.http.login(name)
+
+    async def wait_listening(self) -> None:
+        """Wait until one more subscription is live."""
+        await self.wait_for("listening")
+
+    async def wait_closed(self, socket: int) -> None:
+        """Wait until one socket has ended."""
+        await self.wait_for("closed", socket=socket)
 
     def cut(self) -> None:
         """End the TCP connection of every socket, without a close frame."""

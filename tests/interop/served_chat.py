@@ -14,7 +14,7 @@ from gqlink.pubsub import MemoryBroker
 from interop.chat_http import ChatHttp
 from interop.forging import TokenMint
 from interop.line_process import PATIENCE
-from serving import serving
+from interop.prompt_server import serving_promptly
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -47,6 +47,10 @@ class ServedChat:
         """A token for somebody, without the time that a login takes."""
         return self.tokens.genuine(name)
 
+    async def fresh_token(self, name: str) -> str:
+        """As `token`; what every server of the stories can do."""
+        return self.token(name)
+
     @property
     def sockets_opened(self) -> int:
         """How many sockets there have been."""
@@ -66,6 +70,10 @@ class ServedChat:
         self._watch.expected += 1
         wanted = self._watch.expected
         await self._watch.until(lambda: self._watch.listeners >= wanted, what=f"subscription {wanted}")
+
+    async def wait_closed(self, socket: int) -> None:
+        """Wait until one socket has ended."""
+        await self.wait_for("closed", socket=socket)
 
     async def wait_for(self, kind: str, *, socket: int) -> SocketEvent:
         """Wait for one step in the life of one socket; they are counted from 1."""
@@ -123,7 +131,7 @@ async def serve_chat(data_dir: Path, *, monkeypatch: pytest.MonkeyPatch) -> Asyn
 
     monkeypatch.setattr("gqlink.chat.app.MemoryBroker", WatchedBroker)
     app = create_app(ChatSettings(data_dir=data_dir, demo=True), on_socket_event=watch.socket_event)
-    async with serving(app) as authority:
+    async with serving_promptly(app) as authority:
         chat = ServedChat(authority, watch=watch, tokens=TokenMint(data_dir))
         async with chat.http:
             yield chat

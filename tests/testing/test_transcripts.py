@@ -18,11 +18,15 @@ from gqlink.protocol import (
     AckReceived,
     Close,
     Closed,
+    CompleteReceived,
     ConnectionLimits,
     Dialect,
+    ErrorReceived,
+    ExecutionResult,
     Frame,
     InitReceived,
     Kind,
+    NextReceived,
     Phase,
     ServerConnection,
     Side,
@@ -39,7 +43,9 @@ from gqlink.testing import (
     play_server,
     play_socket,
 )
-from gqlink.testing.transcripts import CloseLine, FrameLine, WaitLine, matches
+from gqlink.testing.matching import matches
+from gqlink.testing.players import _ClientPlayer
+from gqlink.testing.transcripts import CloseLine, FrameLine, WaitLine
 
 PAGES = load_pages()
 DIALOGUES = [dialogue for page in PAGES for dialogue in page.dialogues]
@@ -275,6 +281,14 @@ def test_a_client_that_deviates_is_named_with_the_line() -> None:
         play('C {"type": "connection_init"}', play_client)
     with pytest.raises(AssertionError, match="the end: also said"):
         play('S {"type": "ping"}', play_client)
+
+
+def test_a_client_that_tells_too_much_fails_it() -> None:
+    """What arrives for an operation that is over must not reach the application."""
+    player = _ClientPlayer(DIALOGUES[0])
+    for event in (NextReceived("1", ExecutionResult()), CompleteReceived("1"), ErrorReceived("1", [])):
+        with pytest.raises(AssertionError, match="which is over"):
+            player.took([event])
 
 
 def test_a_pair_carries_what_is_said() -> None:

@@ -90,7 +90,9 @@ def create_app(settings: ChatSettings, *, on_socket_event: Callable[[SocketEvent
         *page_routes(settings, doorkeeper=doorkeeper),
         Route("/healthz", _health(parts.store)),
     ]
-    return Starlette(routes=routes, middleware=[_cross_origin(settings)], lifespan=lifespan)
+    app = Starlette(routes=routes, middleware=[_cross_origin(settings)], lifespan=lifespan)
+    app.state.graphql = graphql  # whoever runs a server may want to end sockets before the server drops them
+    return app
 
 
 @asynccontextmanager

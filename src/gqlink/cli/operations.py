@@ -12,9 +12,9 @@ import typer
 
 from gqlink.cli.account import DEFAULT_SERVER
 from gqlink.cli.display import print_event, print_frame, print_note, print_result, state_note
-from gqlink.cli.options import Server, graphql_url, socket_url
+from gqlink.cli.options import Server, graphql_url
 from gqlink.cli.token_store import TokenStore
-from gqlink.client import Client, WebSocketLink
+from gqlink.client import Client
 from gqlink.errors import BadUserInput, ConnectionRefused, OperationFailed
 
 if TYPE_CHECKING:
@@ -64,14 +64,13 @@ def subscribe(
     text, values = _text(document), _object(variables)
 
     async def run() -> None:
-        link = WebSocketLink(
-            socket_url(server),
-            auth=_token_of(server),
-            on_frame=print_frame if frames else None,
-            on_state=None if quiet else _note,
-        )
         async with (
-            Client(link) as client,
+            Client(
+                graphql_url(server),
+                auth=_token_of(server),
+                on_frame=print_frame if frames else None,
+                on_state=None if quiet else _note,
+            ) as client,
             client.subscribe(text, values, operation_name=operation) as events,
         ):
             async for event in events:

@@ -13,7 +13,7 @@ import typer
 
 from gqlink.errors import BadUserInput
 
-__all__ = ("Data", "Server", "default_data_dir", "graphql_url", "read_password", "socket_url")
+__all__ = ("Data", "Server", "default_data_dir", "graphql_url", "read_password")
 
 Server = Annotated[
     str,
@@ -35,12 +35,6 @@ def graphql_url(server: str) -> str:
     """Return the GraphQL endpoint of a server: `/graphql` where the address has no path of its own."""
     parts = urlsplit(server)
     return urlunsplit(parts._replace(path=parts.path if parts.path.strip("/") else "/graphql"))
-
-
-def socket_url(server: str) -> str:
-    """Return the same endpoint for a WebSocket."""
-    url = urlsplit(graphql_url(server))
-    return urlunsplit(url._replace(scheme={"http": "ws", "https": "wss"}.get(url.scheme, url.scheme)))
 
 
 def read_password(name: str, *, confirm: bool = False) -> str:

@@ -19,13 +19,14 @@ from gqlink.errors import BadUserInput
 
 if TYPE_CHECKING:
     from gqlink.chat import ChatSettings
-    from gqlink.server import SocketEvent
+    from gqlink.server import GraphQLApp, SocketEvent
 
 __all__ = ("describe_event", "serve")
 
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 _BACKLOG = 1024
 _STOP_SECONDS = 10
+_UNREAD_MILLISECONDS = 20_000
 
 
 def serve(
@@ -53,6 +54,7 @@ def serve(
 ) -> None:
     """Serve the chat: its page at /, GraphQL over HTTP and WebSocket at /graphql, logins at /login."""
     from gqlink.chat import ChatSettings, create_app
+    from gqlink.server import Limits
 
     if demo and not _is_loopback(host):
         raise BadUserInput(f"--demo has public passwords, so it listens on loopback only, not on {host}")
@@ -77,26 +79,34 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        # The application's own bound closes with a reason; this one only keeps the frame parser from buffering more.
+        ws_max_size=2 * Limits().message_bytes,
+        ws_per_message_deflate=False,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
     with _listen(host, port) as listening:
-        server = _Server(config, welcome=_welcome(settings, listening))
+        server = _Server(config, welcome=_welcome(settings, listening), graphql=app.state.graphql)
         server.run(sockets=[listening])
     if not server.started:
         raise typer.Exit(1)
 
 
 class _Server(uvicorn.Server):
-    """Says where it is once it can be reached."""
+    """Says where it is once it can be reached, and tells sockets why it stops before it drops them."""
 
-    def __init__(self, config: uvicorn.Config, *, welcome: str) -> None:
+    def __init__(self, config: uvicorn.Config, *, welcome: str, graphql: GraphQLApp) -> None:
         super().__init__(config)
         self._welcome = welcome
+        self._graphql = graphql
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and not self.should_exit:
             _say(self._welcome)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._graphql.aclose()
+        await super().shutdown(sockets)
 
 
 def describe_event(event: SocketEvent) -> str:
@@ -172,6 +182,9 @@ def _listen(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # No ASGI server drops the buffer of a client that has stopped to read; the kernel does, on Linux.
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MILLISECONDS)
         listening.bind(address)
         listening.listen(_BACKLOG)
     except OSError as exc:

@@ -14,7 +14,9 @@ from gqlink.errors import BadUserInput, OperationFailed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gqlink.client.frames import OnFrame
     from gqlink.client.link import Link, Subscription
+    from gqlink.client.state import OnState
     from gqlink.client.tokens import Auth
 
 __all__ = ("Client",)
@@ -30,18 +32,27 @@ class Client:
             WebSocket: then queries and mutations go over HTTP, subscriptions over one lazy WebSocket.
         auth: With a URL: a token source or a function that returns a token or None. HTTP carries it as
             `Authorization: Bearer`, the socket as `{"accessToken": token}`. Links are told themselves.
+        on_frame: With a URL: shown every frame of the socket; see `WebSocketLink`.
+        on_state: With a URL: told of every change of the socket's state; see `WebSocketLink`.
 
     Raises:
-        BadUserInput: The URL cannot be used, or `auth` was given beside a link.
+        BadUserInput: The URL cannot be used, or one of the others was given beside a link.
     """
 
-    def __init__(self, target: str | Link, *, auth: Auth | None = None) -> None:
+    def __init__(
+        self,
+        target: str | Link,
+        *,
+        auth: Auth | None = None,
+        on_frame: OnFrame | None = None,
+        on_state: OnState | None = None,
+    ) -> None:
         if isinstance(target, str):
-            self._link = _links_to(target, auth)
-        elif auth is None:
+            self._link = _links_to(target, auth, on_frame, on_state)
+        elif auth is None and on_frame is None and on_state is None:
             self._link = target
         else:
-            raise BadUserInput("auth goes to the links where the target is a link")
+            raise BadUserInput("auth, on_frame and on_state go to the links where the target is a link")
 
     async def execute(
         self, query: str, variables: Mapping[str, object] | None = None, operation_name: str | None = None
@@ -76,7 +87,9 @@ class Client:
     ) -> Subscription:
         """Subscribe; `async with client.subscribe(...) as events: async for event in events: ...`.
 
-        It may also be iterated over directly: then it starts with the first event that is asked for.
+        Entering it waits until the server has been asked, so that what comes next, such as a mutation over HTTP, is
+        not missed; while the server cannot be reached, that is until it can. It may also be iterated over directly:
+        then it starts with the first event that is asked for.
 
         Args:
             query: The GraphQL document.
@@ -118,9 +131,10 @@ class Client:
         await self.aclose()
 
 
-def _links_to(url: str, auth: Auth | None) -> Link:
+def _links_to(url: str, auth: Auth | None, on_frame: OnFrame | None, on_state: OnState | None) -> Link:
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES:
         raise BadUserInput(f"a client needs an http:, https:, ws: or wss: URL, not {url!r}")
     http, websocket = (urlunsplit(parts._replace(scheme=scheme)) for scheme in _SCHEMES[parts.scheme])
-    return split(is_subscription, WebSocketLink(websocket, auth=auth), HttpLink(http, auth=auth))
+    socket = WebSocketLink(websocket, auth=auth, on_frame=on_frame, on_state=on_state)
+    return split(is_subscription, socket, HttpLink(http, auth=auth))

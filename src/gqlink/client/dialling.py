@@ -127,12 +127,12 @@ class Dialler:
             raise _NoSubprotocolError("the server answered without a subprotocol of ours")
         settings = self._settings
         watcher = settings.on_frame and FrameWatcher(
-            settings.on_frame, socket=self._number, clock=settings.clock, secret=self._credential.token
+            settings.on_frame, socket=self._number, clock=settings.clock, secrets=self._credential.secrets
         )
         return Socket(
             ClientConnection(dialect, now=settings.clock.now(), ack_seconds=settings.ack_seconds),
             number=self._number,
-            payload=self._credential.payload,
+            credential=self._credential,
             clock=settings.clock,
             on_event=self._on_event,
             on_gone=self._on_gone,

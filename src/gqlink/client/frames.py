@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from gqlink.protocol import describe_token, redact, redact_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from gqlink.client.clock import Clock
 
-__all__ = ("Direction", "FrameWatcher", "OnFrame", "SocketFrame")
+__all__ = ("Direction", "FrameWatcher", "OnFrame", "SocketFrame", "conceal", "find_secrets")
 
 Direction: TypeAlias = Literal["sent", "received"]
 
@@ -54,18 +54,18 @@ class FrameWatcher:
         hook: The user's `on_frame`.
         socket: The socket's number.
         clock: Tells the times.
-        secret: The token that this socket presents, which may stand where no name gives it away.
+        secrets: What this socket presents and may not be shown, also where no name gives it away.
     """
 
-    def __init__(self, hook: OnFrame, *, socket: int, clock: Clock, secret: str | None) -> None:
+    def __init__(self, hook: OnFrame, *, socket: int, clock: Clock, secrets: frozenset[str]) -> None:
         self._hook = hook
         self._socket = socket
         self._clock = clock
-        self._secret = secret
+        self._secrets = secrets
 
     def text(self, direction: Direction, data: bytes) -> None:
         """Show a text frame."""
-        match self._conceal(redact_text(data)):
+        match hide(redact_text(data), self._secrets):
             case {"type": str(kind), **members}:
                 identifier = members.get("id")
                 self._show(direction, kind, members.get("payload"), None if identifier is None else str(identifier))
@@ -78,7 +78,7 @@ class FrameWatcher:
 
     def closed(self, direction: Direction, code: int, reason: str) -> None:
         """Show a close frame, or that the connection broke without one."""
-        self._show(direction, "close", {"code": code, "reason": self._conceal(redact(reason))})
+        self._show(direction, "close", {"code": code, "reason": conceal(reason, self._secrets)})
 
     def binary(self, size: int) -> None:
         """Show that a binary frame came."""
@@ -91,17 +91,44 @@ class FrameWatcher:
         except Exception:  # noqa: BLE001 -- the user's hook may raise anything
             _log.exception("on_frame raised; the frame itself is not affected")
 
-    def _conceal(self, value: object) -> object:
-        """Replace the socket's own token wherever it stands, under whatever name."""
-        secret = self._secret
-        if not secret:
+
+def find_secrets(value: object) -> frozenset[str]:
+    """Return the texts in a JSON value that redaction would not show, with and without their scheme."""
+    return frozenset(_differences(value, redact(value)))
+
+
+def conceal(value: object, secrets: frozenset[str]) -> object:
+    """Redact a JSON value, known secrets wherever they stand, under whatever name."""
+    return hide(redact(value), secrets)
+
+
+def hide(value: object, secrets: frozenset[str]) -> object:
+    """Replace known secrets in a JSON value that is redacted already: a description must not be described again."""
+    return _replace(value, sorted(secrets, key=len, reverse=True))
+
+
+def _differences(plain: object, redacted: object) -> Iterator[str]:
+    match plain, redacted:
+        case dict(), dict():
+            for before, after in zip(plain.values(), redacted.values(), strict=True):
+                yield from _differences(before, after)
+        case list(), list():
+            for before, after in zip(plain, redacted, strict=True):
+                yield from _differences(before, after)
+        case str(), str() if plain != redacted:
+            yield plain
+            yield plain.rpartition(" ")[2]
+
+
+def _replace(value: object, secrets: list[str]) -> object:
+    match value:
+        case str():
+            for secret in secrets:
+                value = value.replace(secret, describe_token(secret))
             return value
-        match value:
-            case str():
-                return value.replace(secret, describe_token(secret))
-            case list():
-                return [self._conceal(item) for item in value]
-            case dict():
-                return {key: self._conceal(item) for key, item in value.items()}
-            case _:
-                return value
+        case list():
+            return [_replace(item, secrets) for item in value]
+        case dict():
+            return {key: _replace(item, secrets) for key, item in value.items()}
+        case _:
+            return value

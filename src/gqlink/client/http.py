@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gqlink.client.request import Request
     from gqlink.client.tokens import Auth
 
-__all__ = ("HttpLink", "http_client")
+__all__ = ("HttpLink", "http_client", "no_answer")
 
 _ACCEPT: Final = "application/graphql-response+json, application/json;q=0.9"
 _RESULT: Final = msgspec.json.Decoder(ExecutionResult)
@@ -87,7 +87,7 @@ class HttpLink:
             headers = await self._present_headers()
             response = await self._open_client().post(self._url, content=content, headers=headers)
         except httpx2.TransportError as exc:
-            raise _failure(exc, request) from exc
+            raise _failure(exc, request, request_url=self._url) from exc
         except (httpx2.HTTPError, httpx2.InvalidURL) as exc:
             raise RequestFailed(f"{type(exc).__name__}: {exc}") from exc
         return _read(response)
@@ -166,11 +166,17 @@ def _encode(request: Request) -> bytes:
         raise BadUserInput("variables must be values that JSON can express") from exc
 
 
-def _failure(exc: httpx2.TransportError, request: Request) -> GqlinkError:
+def _failure(exc: httpx2.TransportError, request: Request, *, request_url: str) -> GqlinkError:
     """Say what is known of a request without an answer."""
     if request.kind is OperationKind.MUTATION and not isinstance(exc, _NOT_SENT):
         return OutcomeUnknown(request.operation_name, reason=type(exc).__name__)
-    return RequestFailed(f"no answer from the server: {exc or type(exc).__name__}")
+    return no_answer(request_url, exc)
+
+
+def no_answer(url: str, exc: Exception) -> RequestFailed:
+    """Say that nothing came, and from where; a path or a query may hold what is nobody's business."""
+    host = httpx2.URL(url).netloc.decode("ascii", "replace").rpartition("@")[2]
+    return RequestFailed(f"no answer from {host}: {str(exc) or type(exc).__name__}")
 
 
 def _read(response: httpx2.Response) -> ExecutionResult:

@@ -25,8 +25,6 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from gqlink.client.dialling import Dialler
 from gqlink.client.ending import Ending
 from gqlink.client.operations import Operations, same_error
@@ -35,9 +33,7 @@ from gqlink.client.state import LinkPhase, LinkState
 from gqlink.errors import BadUserInput, ConnectionClosed, GqlinkError, LocalProtocolError
 from gqlink.protocol import (
     AckAddition,
-    AckReceived,
     CloseCode,
-    Closed,
     CompleteReceived,
     ErrorReceived,
     NextReceived,
@@ -263,7 +259,7 @@ class Keeper:
     def _write(self, operation: Operation, socket: Socket) -> None:
         try:
             socket.start(self._operations.carry(operation), operation.request.message)
-        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:
+        except LocalProtocolError as exc:
             error = BadUserInput("variables must be values that JSON can express")
             error.__cause__ = exc
             self._operations.finish(operation, error)
@@ -288,6 +284,7 @@ class Keeper:
         self._settle()  # there is no socket: the next one asks for the credential anyway
         until = self._clock.now() + delay
         try:
+            await asyncio.sleep(0)  # however short the delay: a failure that comes at once must not hold the loop
             while self._clock.now() < until and (self._operations or self._eager):
                 await self._wait(until=until)
         finally:
@@ -313,13 +310,11 @@ class Keeper:
                     if self._operations.result(identifier, result):
                         return
                     socket.complete(identifier)
-                    self._signal.set()
                 case CompleteReceived(identifier):
                     self._operations.completed(identifier)
                 case ErrorReceived(identifier, errors):
                     self._operations.failed(identifier, errors)
-        if isinstance(event, AckReceived | Closed | CompleteReceived | ErrorReceived):
-            self._signal.set()
+        self._signal.set()
 
     def _on_gone(self, socket: Socket) -> None:
         self._sockets.discard(socket)

@@ -15,15 +15,16 @@ __all__ = ("Link", "Subscription")
 class Subscription(Protocol):
     """A running subscription: an async iterator of events, and an async context manager that ends it.
 
-    It starts when it is entered, or when the first event is asked for. One that is only iterated over ends with the
-    last event, with `aclose()`, or when nothing refers to it any more.
+    It starts when it is entered, or when the first event is asked for. Entering waits until it has been sent, or it is
+    clear that it never will be. One that is only iterated over ends with the last event, with `aclose()`, or when
+    nothing refers to it any more.
     """
 
     async def aclose(self) -> None:
         """End it, also on the server; harmless when it is over."""
 
     async def __aenter__(self) -> Self:
-        """Start it."""
+        """Start it, and wait until it has been sent."""
 
     async def __aexit__(self, *_exc: object) -> None:
         """End it."""

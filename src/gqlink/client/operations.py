@@ -91,6 +91,7 @@ class Operations:
         """Give one the id under which a socket will carry it; no id is ever used twice."""
         operation.id = str(next(self._ids))
         operation.written = True
+        operation.queue.begin()
         self._by_id[operation.id] = operation
         return operation.id
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from gqlink.client.frames import find_secrets
 from gqlink.errors import AuthUnavailable, BadUserInput, GqlinkError
 
 if TYPE_CHECKING:
@@ -67,13 +68,13 @@ class Credential:
         payload: That of `connection_init`.
         headers: Those of the handshake, without the subprotocol's.
         fingerprint: The JSON text of both; equal for equal credentials.
-        token: The token source's token, so that it can be kept out of what people see.
+        secrets: Texts in it that nobody may be shown.
     """
 
     payload: Payload = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     fingerprint: bytes = field(repr=False)
-    token: str | None = field(default=None, repr=False)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 class Params:
@@ -118,8 +119,13 @@ class Params:
             raise AuthUnavailable(f"connection_params: {type(exc).__name__}") from exc
         except Exception as exc:
             raise BadUserInput(f"connection_params or headers raised {type(exc).__name__}") from exc
+        if not isinstance(payload, Mapping | None):
+            raise BadUserInput("connection_params must give a mapping or None")
         check_headers(headers)
-        return Credential(payload, headers, _fingerprint(payload, headers), token)
+        # Copied: what is compared later is what was sent, whatever becomes of the caller's mapping.
+        payload, headers = None if payload is None else dict(payload), dict(headers)
+        secrets = find_secrets([payload, headers]) | ({token} if token else set())
+        return Credential(payload, headers, _fingerprint(payload, headers), secrets)
 
     async def _payload(self, attempt: Attempt) -> Payload:
         if self._params is None:
@@ -150,10 +156,8 @@ def check_headers(headers: object) -> None:
 
 
 def _fingerprint(payload: Payload, headers: Mapping[str, str]) -> bytes:
-    if not isinstance(payload, Mapping | None):
-        raise BadUserInput("connection_params must give a mapping or None")
     try:
-        return msgspec.json.encode([payload, dict(headers)], order="deterministic")
+        return msgspec.json.encode([payload, headers], order="deterministic")
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:
         raise BadUserInput("connection_params and headers must be values that JSON can express") from exc
 

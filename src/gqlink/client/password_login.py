@@ -11,7 +11,7 @@ import httpx2
 import msgspec
 
 from gqlink.client.clock import SystemClock
-from gqlink.client.http import http_client
+from gqlink.client.http import http_client, no_answer
 from gqlink.errors import BadUserInput, GqlinkError, InvalidCredentials, RequestFailed
 
 if TYPE_CHECKING:
@@ -148,8 +148,10 @@ class PasswordLogin:
         try:
             async with client:
                 response = await client.post(self._url, json=body)
-        except (httpx2.HTTPError, httpx2.InvalidURL) as exc:
-            raise RequestFailed(f"no answer from the server: {exc or type(exc).__name__}") from exc
+        except httpx2.InvalidURL as exc:
+            raise BadUserInput(f"a login needs a URL, not {self._url!r}: {exc}") from exc
+        except httpx2.HTTPError as exc:
+            raise no_answer(self._url, exc) from exc
         if response.status_code == httpx2.codes.UNAUTHORIZED:
             raise InvalidCredentials
         if response.status_code != httpx2.codes.OK:

@@ -8,32 +8,38 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from picows import WSListener, WSMsgType, WSTransport
 
 from gqlink.client.ending import Ending
+from gqlink.client.frames import conceal
+from gqlink.errors import ConnectionClosed, LocalProtocolError
 from gqlink.protocol import (
     AckAddition,
     AckReceived,
     Close,
     CloseCode,
     Closed,
+    NextReceived,
     Phase,
     RefusalReceived,
     Side,
     Text,
     clip_reason,
+    is_sendable,
     read_ack,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from picows import WSFrame
 
     from gqlink.client.clock import Clock
     from gqlink.client.frames import FrameWatcher
+    from gqlink.client.params import Credential
     from gqlink.protocol import ClientConnection, Event, Frame, Request
 
 __all__ = ("Socket",)
@@ -48,7 +54,7 @@ class Socket(WSListener):
     Args:
         connection: The client's half of the protocol, new.
         number: Counted from 1 for each link.
-        payload: That of `connection_init`; None leaves it out.
+        credential: Its payload goes into `connection_init`; its secrets stay out of close reasons.
         clock: Tells the time to the machine.
         on_event: Told of every event, in order, until the connection has ended.
         on_gone: Told once that the TCP connection is gone.
@@ -61,7 +67,7 @@ class Socket(WSListener):
         connection: ClientConnection,
         *,
         number: int,
-        payload: Mapping[str, object] | None,
+        credential: Credential,
         clock: Clock,
         on_event: Callable[[Socket, Event], None],
         on_gone: Callable[[Socket], None],
@@ -73,7 +79,7 @@ class Socket(WSListener):
         self.addition: AckAddition | None = None
         self.gone = False
         self._connection = connection
-        self._payload = payload
+        self._credential = credential
         self._clock = clock
         self._on_event = on_event
         self._on_gone = on_gone
@@ -85,6 +91,8 @@ class Socket(WSListener):
         self._acknowledged_at: float | None = None
         self._refusal: str | None = None
         self._cut: asyncio.TimerHandle | None = None
+        # Ends with the TCP connection, which every path from here cuts within a second or two.
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def acknowledged(self) -> bool:
@@ -112,7 +120,7 @@ class Socket(WSListener):
 
     def complete(self, identifier: str) -> None:
         """End an operation; harmless when the server has ended it, or the connection is over."""
-        if identifier in self._connection.live:
+        with suppress(LocalProtocolError, ConnectionClosed):
             self._connection.complete(identifier)
             self._flush()
 
@@ -128,15 +136,17 @@ class Socket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Say `connection_init`, in the same step as the handshake."""
         self._transport = transport
+        self._task = asyncio.get_running_loop().create_task(self._watch(transport), name="gqlink socket")
         if self._watcher:
             self._watcher.opened(self.subprotocol)
-        self._connection.initialise(self._payload)
+        self._connection.initialise(self._credential.payload)
         self._flush()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame; pings of RFC 6455 are answered before they get here."""
-        del transport
         kind = frame.msg_type
+        if transport.is_close_frame_sent and kind != WSMsgType.CLOSE:
+            return  # picows goes on reading after a frame that broke its rules, and after our own close
         if kind == WSMsgType.TEXT and frame.fin:
             self._text(frame.get_payload_as_bytes())
         elif kind == WSMsgType.CLOSE:
@@ -158,6 +168,11 @@ class Socket(WSListener):
                 self._watcher.closed("sent" if side is Side.CLIENT else "received", code, reason)
             if self._connection.disconnected(code, reason):
                 self._act([Closed(code, reason, side)])
+
+    async def _watch(self, transport: WSTransport) -> None:
+        """Say when nothing is left of the connection, and hear what picows has to say of its end: we know it."""
+        with suppress(Exception):
+            await transport.wait_disconnected()
         self.gone = True
         self._on_gone(self)
 
@@ -184,37 +199,52 @@ class Socket(WSListener):
             self._watcher.closed("received", code, reason)
         self._act(self._connection.disconnected(code, reason))
         if self._transport is not None:
-            # An empty close frame is answered with 1000: 1005 must never be on the wire.
-            self._transport.send_close(_wire_code(CloseCode.NORMAL if code == CloseCode.NO_CODE else code))
+            # What may not be on the wire (1005 for an empty frame, 1006 from a server that says it) is not echoed.
+            self._transport.send_close(_wire_code(code if is_sendable(code) else CloseCode.NORMAL))
             self._transport.disconnect()
+            self._cut_soon()
 
     def _act(self, events: list[Event]) -> None:
         for event in events:
-            match event:
-                case AckReceived(payload):
-                    self._acknowledged_at = self._clock.now()
-                    self.addition = read_ack(payload)
-                case RefusalReceived(message) if self._connection.phase is not Phase.ACKNOWLEDGED:
-                    self._refusal = message
-                case Closed():
-                    self._end(event)
+            if type(event) is not NextReceived:  # by far the most common, and nothing to this socket
+                self._note(event)
             self._on_event(self, event)
         self._flush()
 
+    def _note(self, event: Event) -> None:
+        match event:
+            case AckReceived(payload):
+                self._acknowledged_at = self._clock.now()
+                self.addition = read_ack(payload)
+            case RefusalReceived(message) if self._connection.phase is not Phase.ACKNOWLEDGED:
+                self._refusal = message
+            case Closed():
+                self._end(event)
+
     def _end(self, closed: Closed) -> None:
         since = self._acknowledged_at
+        # A server may repeat what it was given; errors and logs do not.
+        closed = Closed(closed.code, self._conceal(closed.reason), closed.by)
         self.ending = Ending.closed(
             closed,
             dialect=self._connection.dialect,
             stayed_seconds=None if since is None else self._clock.now() - since,
-            refusal=self._refusal,
+            refusal=None if self._refusal is None else self._conceal(self._refusal),
         )
+
+    def _conceal(self, text: str) -> str:
+        return str(conceal(text, self._credential.secrets))
 
     def _flush(self) -> None:
         """Write what the machine wants to say; the one place that writes."""
         self._outgoing.extend(self._connection.outgoing())
         while self._outgoing and self._transport is not None:
             self._write(self._outgoing.popleft(), self._transport)
+
+    def _cut_soon(self) -> None:
+        """Bound what is left of the connection, whatever the peer does and the clock of the tests shows."""
+        if self._cut is None:
+            self._cut = asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self.abort)
 
     def _write(self, frame: Frame, transport: WSTransport) -> None:
         match frame:
@@ -224,7 +254,7 @@ class Socket(WSListener):
                     self._watcher.text("sent", data)
             case Close(code, reason):
                 transport.send_close(_wire_code(code), reason)
-                self._cut = asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self.abort)
+                self._cut_soon()
                 if self._watcher:
                     self._watcher.closed("sent", code, reason)
 

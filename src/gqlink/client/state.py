@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
-__all__ = ("LinkPhase", "LinkState")
+__all__ = ("LinkPhase", "LinkState", "OnState")
 
 
 class LinkPhase(StrEnum):
@@ -50,3 +52,7 @@ class LinkState:
     retry_in: float | None = None
     code: int | None = None
     reason: str = ""
+
+
+OnState: TypeAlias = Callable[[LinkState], object]
+"""A user's `on_state`."""

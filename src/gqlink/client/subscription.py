@@ -56,6 +56,7 @@ class EventQueue:
         self._over = False
         self._error: GqlinkError | None = None
         self._changed = asyncio.Event()
+        self._begun = asyncio.Event()
 
     def put(self, result: ExecutionResult) -> bool:
         """Take one more result, or refuse it because too many wait already: then it is over, after those."""
@@ -71,6 +72,15 @@ class EventQueue:
         if not self._over:
             self._over, self._error = True, error
             self._changed.set()
+            self._begun.set()
+
+    def begin(self) -> None:
+        """Take note that the server has been asked, for the first time or again."""
+        self._begun.set()
+
+    async def wait_begun(self) -> None:
+        """Wait until the server has been asked, or never will be."""
+        await self._begun.wait()
 
     def discard(self) -> int:
         """Forget what waits; return how many results that were."""
@@ -98,6 +108,9 @@ class EventQueue:
 class SocketSubscription:
     """A subscription over a WebSocket link; it starts when it is entered or first asked for an event.
 
+    Entering waits until the operation has been written to a socket, or it is clear that it never will be: what the
+    caller does next, such as a mutation over HTTP, comes after it. Why it never will be is what iterating raises.
+
     Args:
         start: Puts the operation to work.
         stop: Ends it, also on the server.
@@ -119,7 +132,12 @@ class SocketSubscription:
             self._stop(self._operation)
 
     async def __aenter__(self) -> Self:
-        self._begin()
+        if not self._over:
+            try:
+                await self._begin().queue.wait_begun()
+            except BaseException:
+                await self.aclose()
+                raise
         return self
 
     async def __aexit__(self, *_exc: object) -> None:

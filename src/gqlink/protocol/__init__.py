@@ -14,6 +14,7 @@ from gqlink.protocol.closing import (
     clip_reason,
     closing_verdict,
     handshake_verdict,
+    is_sendable,
 )
 from gqlink.protocol.dialects import DIALECTS, LEGACY, TRANSPORT_WS, Dialect, choose_dialect
 from gqlink.protocol.frames import (
@@ -79,6 +80,7 @@ __all__ = (
     "closing_verdict",
     "describe_token",
     "handshake_verdict",
+    "is_sendable",
     "read_ack",
     "redact",
     "redact_text",

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, Self, TypeGuard, cast
 
 import msgspec
 
 from gqlink.errors import LocalProtocolError
 from gqlink.protocol.frames import ExecutionResult, Request
+from gqlink.protocol.nesting import is_deeper, skim
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,12 +127,12 @@ def decode_envelope(text: bytes | str, *, nesting: int | None = None) -> Envelop
         text: The message, UTF-8 where it is bytes.
         nesting: How many levels it may have; None for as many as the interpreter reads, which differs by version.
     """
-    if nesting is not None and _is_deeper(text, nesting):
-        return _skim(_plain(text))
+    if nesting is not None and is_deeper(text, nesting):
+        return _skimmed(text)
     try:
         return _ENVELOPE.decode(text)
     except RecursionError:
-        return _skim(_plain(text))
+        return _skimmed(text)
     except msgspec.ValidationError as exc:
         return _second_reading(text, str(exc))
     except (msgspec.DecodeError, UnicodeError):
@@ -144,7 +144,7 @@ def _second_reading(text: bytes | str, detail: str) -> Envelope | Fault:
         # Decoded here, because `json` would also take UTF-16 for what it is.
         message = json.loads(text.decode() if isinstance(text, bytes) else text, parse_int=_bounded_int)
     except RecursionError:
-        return _skim(_plain(text))
+        return _skimmed(text)
     except ValueError:
         return Fault("not JSON")
     if not isinstance(message, dict):
@@ -158,47 +158,11 @@ def _bounded_int(digits: str) -> int | float:
 
 
 _INT_DIGITS: Final = 20
-# A string, or one of the characters that give JSON its structure. A string without an end reaches to the end of the
-# text, so that no text makes the search begin again at each of its quotes.
-_TOKEN: Final = re.compile(r'"(?:[^"\\]+|\\.?)*+"?|[\[\]{}:,]', re.DOTALL)
-_STEP: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
-def _is_deeper(text: bytes | str, nesting: int) -> bool:
-    """Say whether a message is nested more than `nesting` levels deep; in linear time, and at once for most."""
-    openers = text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
-    return openers > nesting and max(_depths(_TOKEN.findall(_plain(text)))) > nesting
-
-
-def _skim(text: str) -> Envelope | Fault:
-    """Find type and id of a message that is nested too deeply for any parser, without recursion, in linear time."""
-    tokens = _TOKEN.findall(text)
-    if tokens[0] != "{":
-        return Fault("not a JSON object")
-    top = [token for token, depth in zip(tokens, _depths(tokens), strict=True) if depth == 1]
-    members = {
-        name: value
-        for name, colon, value in zip(top, top[1:], top[2:], strict=False)
-        if colon == ":" and value.startswith('"')
-    }
-    found = {name: _string(members.get(f'"{name}"', "null")) for name in ("type", "id")}
-    return _without_payload(found, "nested too deeply")
-
-
-def _depths(tokens: Sequence[str]) -> list[int]:
-    """Return the depth at which each token stands; a bracket stands inside of what it opens."""
-    return list(accumulate(_STEP.get(token, 0) for token in tokens))
-
-
-def _string(token: str) -> str | None:
-    try:
-        return cast("str | None", json.loads(token))
-    except ValueError:
-        return None
-
-
-def _plain(text: bytes | str) -> str:
-    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+def _skimmed(text: bytes | str) -> Envelope | Fault:
+    members = skim(text, ("type", "id"))
+    return Fault("not a JSON object") if members is None else _without_payload(members, "nested too deeply")
 
 
 def _without_payload(message: Mapping[str, object], detail: str) -> Envelope | Fault:

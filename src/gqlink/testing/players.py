@@ -1,4 +1,4 @@
-"""Playing transcripts: against either machine, against both joined, and against any server behind a socket.
+"""Playing transcripts against either machine, and against both joined.
 
 Whatever a machine says must stand in the transcript at that place, and the other way round; a deviation raises
 AssertionError with the page and the line.
@@ -6,55 +6,35 @@ AssertionError with the page and the line.
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections import deque
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from gqlink.protocol import (
     ClientConnection,
-    Close,
     Closed,
     CompleteReceived,
+    ErrorReceived,
     Event,
     Frame,
     Kind,
+    NextReceived,
     Request,
     ServerConnection,
     Side,
     SubscribeReceived,
-    Text,
 )
 from gqlink.protocol.messages import read_errors
-from gqlink.testing.transcripts import CloseLine, FrameLine, WaitLine, matches
+from gqlink.testing.matching import require_match
+from gqlink.testing.transcripts import CloseLine, FrameLine, WaitLine
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from gqlink.protocol import ConnectionLimits, Dialect
     from gqlink.testing.transcripts import Dialogue, Line
 
-__all__ = ("ConnectionPair", "Socket", "play_client", "play_joined", "play_server", "play_socket")
-
-_BINARY = b"\x00\x01"
-
-
-class Socket(Protocol):
-    """A connected WebSocket, as a client holds it; `play_socket` needs no more of it."""
-
-    async def send_text(self, text: str) -> None:
-        """Send one text frame."""
-
-    async def send_bytes(self, data: bytes) -> None:
-        """Send one binary frame."""
-
-    async def receive(self) -> Frame:
-        """Wait for the next frame: a `Text`, or the `Close` that ends everything (1006 where none came)."""
-
-    async def close(self, code: int, reason: str) -> None:
-        """Close from the client's side."""
+__all__ = ("play_client", "play_joined", "play_server")
 
 
 def play_server(dialogue: Dialogue) -> None:
@@ -103,80 +83,6 @@ def play_joined(dialogue: Dialogue) -> None:
     client.finish()
 
 
-async def play_socket(
-    dialogue: Dialogue, socket: Socket, *, wait: Callable[[float], Awaitable[None]] = asyncio.sleep
-) -> None:
-    """Play a dialogue against a server behind a socket; it must serve the standard schema and tokens.
-
-    A live server may say more than the transcript: further members of an object, and `ka`, are let pass.
-
-    Args:
-        dialogue: One that `suits_live_server`, unless `wait` moves the server's clock.
-        socket: Just connected, with the dialogue's subprotocol.
-        wait: What lets seconds pass.
-    """
-    for line in dialogue.lines:
-        match line:
-            case WaitLine():
-                await wait(line.seconds)
-            case CloseLine() if line.speaker is Side.CLIENT:
-                await socket.close(line.code, line.reason)
-            case FrameLine() if line.speaker is Side.CLIENT:
-                await (socket.send_bytes(_BINARY) if line.text is None else socket.send_text(line.text))
-            case FrameLine() | CloseLine():
-                _compare(dialogue, line, await _next_frame(socket, line), exactly=False)
-
-
-async def _next_frame(socket: Socket, line: FrameLine | CloseLine) -> Frame:
-    """Return the next frame that is not a keep-alive between the lines."""
-    keep_alive = {"type": "ka"}
-    while True:
-        frame = await socket.receive()
-        expected = isinstance(line, FrameLine) and line.value == keep_alive
-        if expected or isinstance(frame, Close) or json.loads(frame.data) != keep_alive:
-            return frame
-
-
-class ConnectionPair:
-    """Both machines, joined by a wire without delay: what one says the other hears when it is carried.
-
-    Args:
-        dialect: The subprotocol.
-        limits: The server machine's bounds.
-    """
-
-    def __init__(self, dialect: Dialect, *, limits: ConnectionLimits | None = None) -> None:
-        self.now = 0.0
-        self.client = ClientConnection(dialect, now=self.now)
-        self.server = ServerConnection(dialect, now=self.now, limits=limits)
-
-    def to_server(self) -> tuple[list[Frame], list[Event]]:
-        """Carry what the client has said; returns the frames and what the server's application is told."""
-        return _carry(self.client, self.server, now=self.now)
-
-    def to_client(self) -> tuple[list[Frame], list[Event]]:
-        """Carry what the server has said; returns the frames and what the client's application is told."""
-        return _carry(self.server, self.client, now=self.now)
-
-    def advance(self, seconds: float) -> list[Event]:
-        """Let time pass on both sides."""
-        self.now += seconds
-        return [*self.client.expire(now=self.now), *self.server.expire(now=self.now)]
-
-
-def _carry(
-    source: ClientConnection | ServerConnection, target: ClientConnection | ServerConnection, *, now: float
-) -> tuple[list[Frame], list[Event]]:
-    frames, events = source.outgoing(), list[Event]()
-    for frame in frames:
-        match frame:
-            case Text(data):
-                events += target.receive(data, now=now)
-            case Close(code, reason):
-                events += target.disconnected(code, reason)
-    return frames, events
-
-
 class _Player:
     """One machine with what it has said and nobody has read yet."""
 
@@ -205,7 +111,7 @@ class _Player:
         """Take the oldest frame, which must be that of the line."""
         if not self.said:
             raise AssertionError(f"{self.dialogue.name}, line {line.number}: the {self.machine.side} said nothing")
-        _compare(self.dialogue, line, self.said.popleft(), exactly=True)
+        require_match(self.dialogue, line, self.said.popleft(), exactly=True)
 
     def took(self, events: Sequence[Event]) -> None:
         del events
@@ -289,6 +195,7 @@ class _ServerPlayer(_Player):
 class _ClientPlayer(_Player):
     def __init__(self, dialogue: Dialogue) -> None:
         self.client = ClientConnection(dialogue.dialect, now=0.0)
+        self.running = set[str]()
         super().__init__(dialogue, self.client)
 
     def say(self, line: FrameLine | CloseLine) -> None:
@@ -297,6 +204,23 @@ class _ClientPlayer(_Player):
             self.decide(line)
             self.took([])
         self.expect(line)
+
+    def took(self, events: Sequence[Event]) -> None:
+        """Keep account of the operations: nothing may be told of one that is over."""
+        super().took(events)
+        for event in events:
+            match event:
+                case NextReceived(id=operation_id):
+                    self.require_running(operation_id)
+                case CompleteReceived(id=operation_id) | ErrorReceived(id=str(operation_id)):
+                    self.require_running(operation_id)
+                    self.running.discard(operation_id)
+                case _:
+                    pass
+
+    def require_running(self, operation_id: str) -> None:
+        if operation_id not in self.running:
+            raise AssertionError(f"{self.dialogue.name}: the application is told of {operation_id}, which is over")
 
     def decide(self, line: FrameLine | CloseLine) -> None:
         """Do what an application does that says this line."""
@@ -310,7 +234,9 @@ class _ClientPlayer(_Player):
                 self.client.initialise(_object(payload))
             case Kind.SUBSCRIBE:
                 self.client.subscribe(operation_id, msgspec.convert(payload, Request))
+                self.running.add(operation_id)
             case Kind.COMPLETE:
+                self.running.discard(operation_id)
                 self.client.complete(operation_id)
             case Kind.PING:
                 self.client.ping(_object(payload))
@@ -328,18 +254,3 @@ def _message(line: FrameLine) -> Mapping[str, object]:
 
 def _object(payload: object) -> Mapping[str, object] | None:
     return None if payload is None else cast("Mapping[str, object]", payload)
-
-
-def _compare(dialogue: Dialogue, line: FrameLine | CloseLine, frame: Frame, *, exactly: bool) -> None:
-    """Raise if a frame is not what the line says."""
-    match line, frame:
-        case CloseLine(), Close():
-            stem = line.reason.removesuffix("...")
-            whole = stem == line.reason
-            fits = line.code == frame.code and (frame.reason == stem if whole else frame.reason.startswith(stem))
-        case FrameLine(), Text():
-            fits = matches(line.value, json.loads(frame.data), exactly=exactly)
-        case _:
-            fits = False
-    if not fits:
-        raise AssertionError(f"{dialogue.name}, line {line.number}: expected {line}, got {frame}")

@@ -28,10 +28,18 @@ from gqlink.protocol import DIALECTS, ConnectionLimits, Dialect, Side
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ("CloseLine", "Dialogue", "FrameLine", "Line", "Page", "WaitLine", "load_pages", "matches", "parse")
+__all__ = (
+    "CloseLine",
+    "Dialogue",
+    "FrameLine",
+    "Line",
+    "Page",
+    "WaitLine",
+    "load_pages",
+    "parse",
+)
 
 TAGS: Final = frozenset({"client-only", "machine-only", "server-only"})
-_ANY: Final = "..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,29 +172,6 @@ def parse(text: str, *, name: str = "transcript") -> Page:
     if not dialogues:
         raise ValueError(f"{name}: there is no dialogue")
     return Page(name, title, force, source, dialogues)
-
-
-def matches(expected: object, actual: object, *, exactly: bool = True) -> bool:
-    """Compare two JSON values; the string `...` in the expected one stands for anything.
-
-    Args:
-        expected: From a transcript. A member named `...` allows for further members.
-        actual: What came.
-        exactly: Whether an object may have only the members that are expected.
-    """
-    match expected, actual:
-        case "...", _:
-            return True
-        case dict(), dict():
-            named = {key: value for key, value in expected.items() if key != _ANY}
-            enough = named.keys() <= actual.keys() if _ANY in expected or not exactly else named.keys() == actual.keys()
-            return enough and all(matches(value, actual[key], exactly=exactly) for key, value in named.items())
-        case list(), list():
-            return len(expected) == len(actual) and all(
-                matches(one, other, exactly=exactly) for one, other in zip(expected, actual, strict=True)
-            )
-        case _:
-            return type(expected) is type(actual) and expected == actual
 
 
 _RULE: Final = re.compile(r"^# (.+)\n\n(MUST|SHOULD|MAY) · (.+)$", re.MULTILINE)

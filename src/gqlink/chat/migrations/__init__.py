@@ -7,6 +7,7 @@ Each file in `versions` is one step. Steps are never edited once released; a new
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 from alembic import command
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 # Any number that no other user of the database takes for its own lock.
 _ADVISORY_LOCK = 0x67716C696E6B
+
+# Alembic keeps what it works on in module globals, so two databases in one process take turns.
+_one_at_a_time = threading.Lock()
 
 
 def migrate(url: URL) -> None:
@@ -57,7 +61,8 @@ def _upgrade(connection: Connection, name: str) -> None:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", "gqlink.chat:migrations")  # a package's folder, also in a wheel
     _refuse_if_newer(connection, ScriptDirectory.from_config(config), name)
-    command.upgrade(config, "head")
+    with _one_at_a_time:
+        command.upgrade(config, "head")
     _refuse_if_inconsistent(connection, name)
 
 

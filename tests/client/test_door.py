@@ -1,0 +1,44 @@
+import subprocess
+import sys
+
+import gqlink.client
+
+
+def test_the_door_lists_what_is_public() -> None:
+    """Everything in `__all__` is there, sorted, and nothing else is promised."""
+    assert gqlink.client.__all__ == (
+        "Attempt",
+        "Auth",
+        "Client",
+        "Clock",
+        "ConnectionParams",
+        "Event",
+        "Headers",
+        "HttpLink",
+        "Link",
+        "LinkPhase",
+        "LinkState",
+        "LoginIdentity",
+        "OperationKind",
+        "PasswordLogin",
+        "Request",
+        "Retry",
+        "SocketFrame",
+        "SplitLink",
+        "Subscription",
+        "SystemClock",
+        "Timer",
+        "TokenSource",
+        "WebSocketLink",
+        "is_subscription",
+        "split",
+    )
+    assert all(hasattr(gqlink.client, name) for name in gqlink.client.__all__)
+
+
+def test_the_room_opens_without_any_extra() -> None:
+    """Nothing of the server's, the chat's or the command line's dependencies is imported."""
+    extras = ["jwt", "argon2", "starlette", "uvicorn", "ariadne", "sqlalchemy", "typer", "rich", "websockets"]
+    code = f"import sys, gqlink.client; print(sorted(set({extras!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from server.peer import BOTH
+from server.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gqlink.protocol import Dialect
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """One test's application; afterwards no task of the server may be left."""
+    world = World()
+    yield world
+    world.gate.set()
+    await world.broker.aclose()
+    await asyncio.sleep(0)
+    left = [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("gqlink")]
+    assert not left, left
+    assert not world.open_generators
+
+
+@pytest.fixture(params=BOTH, ids=lambda dialect: dialect.subprotocol)
+def dialect(request: pytest.FixtureRequest) -> Dialect:
+    """Either subprotocol."""
+    dialect: Dialect = request.param
+    return dialect

@@ -1,0 +1,118 @@
+"""A listener without a socket: what it says is recorded, and a test turns the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from gqlink.auth import Credentials, Token
+from gqlink.protocol import Close, Dialect, Frame, Kind, Side
+from gqlink.server.listener import SocketListener
+from gqlink.server.transport import Transport
+from gqlink.testing import FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gqlink.server import SocketEvent
+    from gqlink.server.host import Host
+    from server.world import World
+
+
+class Recorder:
+    """An outlet that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.writable = asyncio.Event()
+        self.writable.set()
+
+    def write(self, frames: Sequence[Frame]) -> None:
+        """Keep frames."""
+        self.frames.extend(frames)
+
+    async def wait_writable(self) -> None:
+        """Wait for the test."""
+        await self.writable.wait()
+
+
+class Scene:
+    """One listener, the outlet it speaks to, and the clock it reads."""
+
+    def __init__(self, world: World, dialect: Dialect, *, token: str | None = None, **options: Any) -> None:
+        self.world = world
+        self.dialect = dialect
+        self.clock = FakeClock()
+        self.events: list[SocketEvent] = []
+        self.app = world.app(clock=self.clock, on_socket_event=self.events.append, **options)
+        self.host: Host = self.app._host
+        self.outlet = Recorder()
+        handshake = Credentials(Token(token), "header") if token else Credentials()
+        transport = Transport("websocket", subprotocol=dialect.subprotocol, socket=7)
+        self.listener = SocketListener(self.host, self.outlet, dialect, transport=transport, handshake=handshake)
+
+    def say(self, kind: Kind, **members: object) -> None:
+        """Let the client say something."""
+        self.listener.on_text(json.dumps({"type": self.dialect.types[Side.CLIENT, kind], **members}))
+
+    def start(self, query: str, *, id: str = "1", **payload: object) -> None:  # noqa: A002 -- the member's name
+        """Let the client start an operation."""
+        self.say(Kind.SUBSCRIBE, id=id, payload={"query": query, **payload})
+
+    def stop(self, id: str = "1") -> None:  # noqa: A002 -- the member's name
+        """Let the client end an operation."""
+        self.say(Kind.COMPLETE, id=id)
+
+    async def admitted(self, token: str | None = None) -> Scene:
+        """Let the client in, and forget what was said until then."""
+        self.say(Kind.CONNECTION_INIT, payload={"accessToken": token})
+        await self.until(lambda: bool(self.said))
+        assert self.said[0]["type"] == "connection_ack"
+        self.outlet.frames.clear()
+        return self
+
+    async def until(self, condition: Any) -> None:
+        """Turn the event loop until a condition holds."""
+        for _ in range(1000):
+            if condition():
+                return
+            await asyncio.sleep(0)
+        raise AssertionError([self.said, self.world.happened])
+
+    async def until_said(self, count: int) -> list[dict[str, Any]]:
+        """Turn the event loop until so many messages were said, and return them."""
+        await self.until(lambda: len(self.said) >= count)
+        return self.said
+
+    async def settle(self) -> None:
+        """Let everything happen that is ready to."""
+        for _ in range(30):
+            await asyncio.sleep(0)
+
+    @property
+    def said(self) -> list[dict[str, Any]]:
+        """The messages, each with the type that the newer dialect has for its kind."""
+        kinds = {word: kind for (side, kind), word in self.dialect.types.items() if side is Side.SERVER}
+        messages = [json.loads(frame.data) for frame in self.outlet.frames if not isinstance(frame, Close)]
+        return [{**message, "type": kinds[message["type"]].value} for message in messages]
+
+    @property
+    def types(self) -> list[str]:
+        """The types of the messages."""
+        return [message["type"] for message in self.said]
+
+    @property
+    def close(self) -> tuple[int, str] | None:
+        """The close, which nothing may follow."""
+        closes = [(index, frame) for index, frame in enumerate(self.outlet.frames) if isinstance(frame, Close)]
+        if not closes:
+            return None
+        [(index, frame)] = closes
+        assert index == len(self.outlet.frames) - 1
+        return frame.code, frame.reason
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of the socket events."""
+        return [event.kind for event in self.events]

@@ -1,0 +1,285 @@
+"""GraphQL over HTTP, over a real uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import pytest
+
+from gqlink.server import Limits
+from server.eventually import eventually, turns
+from server.raw import dialled
+from serving import serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gqlink.auth import Identity
+    from gqlink.server import Transport
+    from server.world import World
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx2.AsyncClient]:
+    """An HTTP client."""
+    async with httpx2.AsyncClient() as client:
+        yield client
+
+
+async def test_post_is_for_everything_but_subscriptions(world: World, http: httpx2.AsyncClient) -> None:
+    """Queries and mutations."""
+    async with serving(world.app()) as authority:
+        url = f"http://{authority}/graphql"
+        query = 'query A($t: String) { echo(text: $t) } mutation B { add(text: "b") }'
+        response = await http.post(url, json={"query": query, "variables": {"t": "hey"}, "operationName": "A"})
+        assert (response.status_code, response.json()) == (200, {"data": {"echo": "hey None"}})
+        response = await http.post(url, json={"query": query, "operationName": "B"})
+        assert (response.status_code, response.json()) == (200, {"data": {"add": "b"}})
+    assert world.happened == ["add b"]
+
+
+async def test_get_is_for_queries(world: World, http: httpx2.AsyncClient) -> None:
+    """Everything in the query string; a mutation needs a POST, and is not run."""
+    async with serving(world.app()) as authority:
+        url = f"http://{authority}/graphql"
+        query = 'query A($t: String) { echo(text: $t) } mutation B { add(text: "b") }'
+        parameters = {"query": query, "variables": '{"t": "hey"}', "operationName": "A"}
+        assert (await http.get(url, params=parameters)).json() == {"data": {"echo": "hey None"}}
+        response = await http.get(url, params=parameters | {"operationName": "B"})
+        assert (response.status_code, response.headers["allow"]) == (405, "POST")
+    assert world.happened == []
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/graphql-response+json"])
+async def test_an_answer_is_of_the_media_type_that_is_accepted(
+    world: World, http: httpx2.AsyncClient, accept: str
+) -> None:
+    """With 200 where something was executed, errors or not; nobody may keep it."""
+    async with serving(world.app()) as authority:
+        response = await http.post(
+            f"http://{authority}/graphql", json={"query": "{ hello fail }"}, headers={"accept": accept}
+        )
+    assert response.status_code == 200
+    assert response.headers["content-type"] == f"{accept}; charset=utf-8"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.json()["data"] == {"hello": "world", "fail": None}
+
+
+async def test_the_header_says_who_asks(world: World, http: httpx2.AsyncClient) -> None:
+    """With or without `Bearer`; without one nobody in particular."""
+    async with serving(world.app()) as authority:
+        for header, subject in (("Bearer alice", "alice"), ("alice", "alice"), ("", None)):
+            response = await http.post(
+                f"http://{authority}/graphql", json={"query": "{ whoami }"}, headers={"authorization": header}
+            )
+            assert response.json() == {"data": {"whoami": subject}}
+
+
+@pytest.mark.parametrize(
+    ("token", "reason", "code"),
+    [
+        ("bad", "Token invalid", "UNAUTHENTICATED"),
+        ("expired", "Token expired", "TOKEN_EXPIRED"),
+        ("revoked", "Session revoked", "UNAUTHENTICATED"),
+    ],
+)
+async def test_a_bad_credential_is_401(
+    world: World, http: httpx2.AsyncClient, token: str, reason: str, code: str
+) -> None:
+    """With a challenge and a GraphQL error; nothing is executed, not even what needs no login."""
+    async with serving(world.app()) as authority:
+        response = await http.post(
+            f"http://{authority}/graphql", json={"query": "{ hello }"}, headers={"authorization": f"Bearer {token}"}
+        )
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert response.json() == {"errors": [{"message": reason, "extensions": {"code": code}}]}
+    assert world.resolved == 0
+
+
+@pytest.mark.parametrize(
+    ("token", "retry_after"),
+    [("unavailable", "7"), ("crash", "1"), ("confused", "1"), ("cancelled", "1"), ("slow", "1")],
+)
+async def test_who_cannot_be_asked_about_is_503(
+    world: World, http: httpx2.AsyncClient, token: str, retry_after: str
+) -> None:
+    """An identity provider that is away, a hook that crashes or takes too long refuse nobody."""
+    async with serving(world.app(limits=Limits(init_seconds=0.5))) as authority:
+        response = await http.post(
+            f"http://{authority}/graphql", json={"query": "{ hello }"}, headers={"authorization": token}
+        )
+    assert (response.status_code, response.headers["retry-after"]) == (503, retry_after)
+    assert response.json()["errors"][0]["message"].startswith("Who you are cannot be found out")
+    assert "secret" not in response.text
+
+
+async def test_a_cookie_counts_with_an_origin(world: World, http: httpx2.AsyncClient) -> None:
+    """Without one it is refused: any page could borrow it."""
+    async with serving(world.app(cookie="session")) as authority:
+        url, headers = f"http://{authority}/graphql", {"cookie": "session=alice"}
+        assert (await http.post(url, json={"query": "{ whoami }"}, headers=headers)).status_code == 403
+        headers["origin"] = f"http://{authority}"
+        response = await http.post(url, json={"query": "{ whoami }"}, headers=headers)
+        assert response.json() == {"data": {"whoami": "alice"}}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"host": "evil.example"}, 400),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://chat.example"}, 200),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_the_door_is_the_same_as_for_sockets(
+    world: World, http: httpx2.AsyncClient, headers: dict[str, str], status: int, method: str
+) -> None:
+    """Host first, then Origin, whatever the method."""
+    async with serving(world.app(allowed_origins=["http://chat.example"])) as authority:
+        options: dict[str, Any] = {"params" if method == "GET" else "json": {"query": "{ hello }"}}
+        response = await http.request(method, f"http://{authority}/graphql", headers=headers, **options)
+    assert response.status_code == status
+    assert world.resolved == (status == 200)
+
+
+async def test_the_context_knows_how_a_request_came(world: World, http: httpx2.AsyncClient) -> None:
+    """Address and headers without secrets."""
+    seen: list[Transport] = []
+
+    def build(_: Identity, transport: Transport) -> object:
+        seen.append(transport)
+        return object()
+
+    async with serving(world.app(context=build)) as authority:
+        headers = {"authorization": "alice", "cookie": "a=b", "x-request-id": "7"}
+        await http.post(f"http://{authority}/graphql", json={"query": "{ hello }"}, headers=headers)
+    [transport] = seen
+    assert (transport.kind, transport.subprotocol, transport.socket) == ("http", None, None)
+    assert (transport.client or "").startswith("127.0.0.1:")
+    assert transport.headers["x-request-id"] == "7"
+    assert not {"authorization", "cookie"} & set(transport.headers)
+
+
+def request(authority: str, query: str) -> bytes:
+    """Write a POST by hand."""
+    body = b'{"query": "%s"}' % query.replace('"', '\\"').encode()
+    head = f"POST /graphql HTTP/1.1\r\nHost: {authority}\r\nContent-Type: application/json\r\n"
+    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+@pytest.mark.parametrize("leave", ["close", "reset"])
+async def test_a_client_that_leaves_ends_its_query(world: World, leave: str) -> None:
+    """Nobody is left to answer."""
+    app = world.app()
+    async with serving(app) as authority, dialled(authority) as raw:
+        raw.writer.write(request(authority, "{ slow }"))
+        await eventually(lambda: world.happened == ["slow begins"])
+        if leave == "close":
+            raw.writer.close()
+        else:
+            raw.reset()
+        await eventually(lambda: world.happened == ["slow begins", "slow cancelled"])
+        await eventually(lambda: not app._host.queries)
+
+
+async def test_a_client_that_leaves_does_not_end_its_mutation(world: World) -> None:
+    """It finishes, and its answer is discarded."""
+    app = world.app()
+    async with serving(app) as authority, dialled(authority) as raw:
+        raw.writer.write(request(authority, 'mutation { slowAdd(text: "a") }'))
+        await eventually(lambda: world.happened == ["slowAdd begins"])
+        raw.reset()
+        await turns(50)
+        world.gate.set()
+        await eventually(lambda: "add a" in world.happened)
+    assert world.happened == ["slowAdd begins", "slowAdd ends", "add a"]
+    assert not app._host.mutations
+
+
+@pytest.mark.parametrize("with_lifespan", ["on", "off"])
+async def test_a_stop_of_the_server_waits_for_a_mutation(world: World, with_lifespan: str) -> None:
+    """Also for one whose client has left, and where nobody runs the application's lifespan."""
+    async with serving(world.app(), lifespan=with_lifespan) as authority, dialled(authority) as raw:
+        raw.writer.write(request(authority, 'mutation { slowAdd(text: "a") }'))
+        await eventually(lambda: world.happened == ["slowAdd begins"])
+        raw.reset()
+        asyncio.get_running_loop().call_later(0.2, world.gate.set)
+    assert world.happened == ["slowAdd begins", "slowAdd ends", "add a"]
+
+
+async def test_a_stop_of_the_application_ends_queries_with_503(world: World, http: httpx2.AsyncClient) -> None:
+    """And refuses what comes later; mutations finish first."""
+    app = world.app()
+    async with serving(app) as authority:
+        url = f"http://{authority}/graphql"
+        query = asyncio.create_task(http.post(url, json={"query": "{ slow }"}))
+        mutation = asyncio.create_task(http.post(url, json={"query": 'mutation { slowAdd(text: "a") }'}))
+        await eventually(lambda: {"slow begins", "slowAdd begins"} <= set(world.happened))
+        closing = asyncio.create_task(app.aclose())
+        response = await query
+        assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+        assert not closing.done()
+        world.gate.set()
+        await closing
+        assert (await mutation).json() == {"data": {"slowAdd": "a"}}
+        assert (await http.post(url, json={"query": "{ hello }"})).status_code == 503
+
+
+async def test_a_mistake_of_ours_is_500_with_an_id(
+    world: World, http: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log has the rest."""
+    app = world.app()
+    app._host.execution = None  # type: ignore[assignment]
+    async with serving(app) as authority:
+        response = await http.post(f"http://{authority}/graphql", json={"query": "{ hello }"})
+    assert response.status_code == 500
+    [error] = response.json()["errors"]
+    assert error["message"] == "Internal server error"
+    assert error["extensions"]["id"] in caplog.text
+
+
+async def test_a_body_that_does_not_come_is_408(world: World) -> None:
+    """The connection ends with it."""
+    async with serving(world.app(limits=Limits(init_seconds=0.05))) as authority, dialled(authority) as raw:
+        raw.writer.write(request(authority, "{ hello }")[:-5])
+        answer = await raw.reader.read()
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"LIMIT_EXCEEDED" in answer
+
+
+async def test_a_query_string_is_bounded_like_a_body(world: World, http: httpx2.AsyncClient) -> None:
+    """414 rather than 413."""
+    async with serving(world.app(limits=Limits(message_bytes=100))) as authority:
+        for padding, status in ((0, 200), (100, 414)):
+            response = await http.get(f"http://{authority}/graphql", params={"query": "{ hello }" + " " * padding})
+            assert response.status_code == status
+    assert response.json()["errors"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
+
+
+async def test_a_client_that_leaves_with_half_a_body_leaves_nothing(world: World) -> None:
+    """Nothing was asked."""
+    app = world.app()
+    async with serving(app) as authority:
+        async with dialled(authority) as raw:
+            raw.writer.write(request(authority, "{ hello }")[:-5])
+            await turns(50)
+            raw.reset()
+        await turns(50)
+    assert world.resolved == 0
+
+
+async def test_requests_share_a_connection(world: World) -> None:
+    """One after the other, also after a mistake."""
+    async with serving(world.app()) as authority, dialled(authority) as raw:
+        for query, status in (("{ hello }", b"200"), ("{ hello ", b"200"), ("subscription { count(to: 1) }", b"400")):
+            raw.writer.write(request(authority, query))
+            head = await raw.reader.readuntil(b"\r\n\r\n")
+            assert head.split()[1] == status
+            [length] = [line.split(b":")[1] for line in head.splitlines() if line.startswith(b"content-length")]
+            await raw.reader.readexactly(int(length))

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gqlink.protocol import Close, Text
+from gqlink.server import Limits
+from gqlink.server.send_queue import SendQueue
+from server.eventually import eventually, turns
+
+LIMITS = Limits(send_buffer_bytes=100, stall_seconds=0.05)
+
+
+class Wire:
+    """An ASGI server's `send`, which takes something only while it is open."""
+
+    def __init__(self) -> None:
+        self.taken: list[Any] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.failing: Exception | None = None
+
+    async def send(self, message: Any) -> None:
+        """Take a message."""
+        await self.open.wait()
+        if self.failing:
+            raise self.failing
+        self.taken.append(message.get("text") or message.get("code"))
+
+
+def text(length: int = 10) -> Text:
+    """Make a frame."""
+    return Text(b"x" * length)
+
+
+async def test_frames_leave_in_order() -> None:
+    """As text, and a close with code and reason."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with SendQueue(send, limits=LIMITS) as queue:
+        queue.write([Text("é".encode()), text(1)])
+        queue.write([Close(4403, "Token invalid")])
+    assert sent == [
+        {"type": "websocket.send", "text": "é"},
+        {"type": "websocket.send", "text": "x"},
+        {"type": "websocket.close", "code": 4403, "reason": "Token invalid"},
+    ]
+
+
+async def test_nothing_follows_a_close() -> None:
+    """Neither what was written with it nor what comes later."""
+    wire = Wire()
+    async with SendQueue(wire.send, limits=LIMITS) as queue:
+        queue.write([text(1), Close(1000), text(2)])
+        await eventually(lambda: wire.taken == ["x", 1000])
+        await turns()
+        queue.write([text(3)])
+        await queue.wait_writable()
+    assert wire.taken == ["x", 1000]
+
+
+async def test_what_was_said_last_gets_a_moment_to_leave() -> None:
+    """Also when the close is on its way already."""
+    wire = Wire()
+    wire.open.clear()
+    async with SendQueue(wire.send, limits=Limits()) as queue:
+        queue.write([Close(1012)])
+        await turns()
+        asyncio.get_running_loop().call_later(0.05, wire.open.set)
+    assert wire.taken == [1012]
+
+
+async def test_writers_wait_while_too_much_waits() -> None:
+    """What is being sent counts as well as what has not begun."""
+    wire = Wire()
+    wire.open.clear()
+    async with SendQueue(wire.send, limits=Limits(send_buffer_bytes=100)) as queue:
+        queue.write([text(60)])
+        await turns()
+        await queue.wait_writable()
+        queue.write([text(60)])
+        waiting = asyncio.create_task(queue.wait_writable())
+        await turns()
+        assert not waiting.done()
+        wire.open.set()
+        await waiting
+        await turns()
+        assert len(wire.taken) == 2
+
+
+async def test_a_client_that_takes_nothing_is_reported_once_and_closed() -> None:
+    """What waited is dropped; the close is what is sent next, if anything is."""
+    wire = Wire()
+    reports: list[str] = []
+    async with SendQueue(wire.send, limits=LIMITS) as queue:
+
+        def stalled() -> None:
+            reports.append("stalled")
+            queue.write([Close(4490, "Slow consumer")])
+            wire.open.set()
+
+        queue.when_stalled(stalled)
+        wire.open.clear()
+        queue.write([text(60), text(60)])
+        await turns()
+        queue.write([text(60)])
+        await queue.wait_writable()
+    assert reports == ["stalled"]
+    assert wire.taken == [4490]
+
+
+async def test_a_client_that_takes_not_even_the_close_is_given_up() -> None:
+    """After a second; whoever waited goes on."""
+    wire = Wire()
+    wire.open.clear()
+    async with SendQueue(wire.send, limits=LIMITS) as queue:
+        queue.when_stalled(lambda: queue.write([Close(4490)]))
+        queue.write([text(200)])
+        async with asyncio.timeout(5):
+            await queue.wait_writable()
+    assert wire.taken == []
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), RuntimeError("after close"), ValueError("whatever")])
+async def test_a_server_that_cannot_send_any_more_ends_the_queue(error: Exception) -> None:
+    """Quietly: the peer is gone, and everybody is told by the reading side."""
+    wire = Wire()
+    wire.failing = error
+    told: list[str] = []
+    async with SendQueue(wire.send, limits=LIMITS) as queue:
+        with queue.ending(lambda: told.append("ended")):
+            queue.write([text(200)])
+            await queue.wait_writable()
+            queue.write([text()])
+            await turns()
+        with queue.ending(lambda: told.append("had ended")):
+            pass
+    assert told == ["ended", "had ended"]
+    assert wire.taken == []
+
+
+async def test_nobody_is_told_of_an_end_that_comes_later() -> None:
+    """The block is over."""
+    told: list[str] = []
+    async with SendQueue(Wire().send, limits=LIMITS) as queue:
+        with queue.ending(lambda: told.append("ended")):
+            pass
+    assert told == []
+
+
+async def test_leaving_in_a_hurry_leaves_no_task() -> None:
+    """Cancelled while it waits for a stalled client, it ends all the same."""
+    wire = Wire()
+    wire.open.clear()
+
+    async def use() -> None:
+        async with SendQueue(wire.send, limits=Limits()) as queue:
+            queue.write([text()])
+            await asyncio.Event().wait()
+
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(use())
+    await turns()
+    task.cancel()
+    await turns()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert asyncio.all_tasks() == before
