@@ -6,8 +6,8 @@ import type { Identity } from "./identity";
 
 export function createFetcher(url: string, identity: Identity): Fetcher {
   return (params, options) => {
-    const document = options?.documentAST ?? parse(params.query);
-    return isSubscription(document, params.operationName) ? subscribe(params, identity) : post(url, params, identity);
+    const document = options?.documentAST ?? parsed(params.query);
+    return document !== null && isSubscription(document, params.operationName) ? subscribe(params, identity) : post(url, params, identity);
   };
 }
 
@@ -31,6 +31,15 @@ function subscribe({ query, operationName, variables }: FetcherParams, identity:
     operationName: operationName ?? null,
     variables: variables as Record<string, unknown>,
   }) as AsyncIterable<ExecutionResult<Record<string, unknown>>>;
+}
+
+/** What cannot be read is the server's to explain. */
+function parsed(query: string): DocumentNode | null {
+  try {
+    return parse(query);
+  } catch {
+    return null;
+  }
 }
 
 function isSubscription(document: DocumentNode, name: string | null | undefined): boolean {

@@ -43,12 +43,21 @@ function Actions({ record }: { record: FrameRecord }) {
           Sign out
         </button>
       )}
-      {session.status === "signed-in" &&
-        others.map((account) => (
-          <button key={account.name} className="button small" onClick={() => void chat.loginDemo(account.name)}>
-            Switch to {account.name}
-          </button>
-        ))}
+      {session.status === "signed-in" && (
+        <span className="others">
+          <span aria-hidden="true">Sign in as</span>
+          {others.map((account) => (
+            <button
+              key={account.name}
+              className="button small"
+              aria-label={`Sign in as ${account.name}`}
+              onClick={() => void chat.loginDemo(account.name)}
+            >
+              {account.name}
+            </button>
+          ))}
+        </span>
+      )}
       {guest !== undefined && (
         <a className="button small" href={`?as=${guest.name}`} target="_blank" rel="noopener">
           Second window as {guest.name}
