@@ -57,7 +57,11 @@ export class Session {
 
   /** Takes up the session that another tab, or this one before a reload, has begun. */
   async restore(): Promise<void> {
-    if (!this.isPrivate && hint.isSet()) await this.#refresh();
+    const isWorthTrying = () => !this.isPrivate && this.#grant === null && hint.isSet();
+    for (let tries = 0; tries < 3 && isWorthTrying(); tries += 1) {
+      if (tries > 0) await new Promise((resolve) => setTimeout(resolve, 1_500));
+      await this.#refresh();
+    }
     if (this.#grant === null) this.#end("never");
   }
 
@@ -130,12 +134,11 @@ export class Session {
       const answer = await (this.isPrivate ? exchange() : oneTabAtATime(exchange));
       if (this.#grant !== before) return; // signed in, or out, meanwhile
       if (answer.ok) return this.#accept(await answer.json(), before?.name ?? "");
-      if (answer.status === 401 || !isAlive()) {
-        if (answer.status === 401) hint.clear();
-        this.#end(before === null ? "never" : "ended");
-      }
+      if (answer.status >= 500 || answer.status === 429) throw new Error("later");
+      if (!this.isPrivate) hint.clear();
+      if (answer.status === 401 || !isAlive()) this.#end(before === null ? "never" : "ended");
     } catch {
-      this.#schedule(5_000); // no network: the token stays what it is, and is refused if it is too old
+      if (before !== null) this.#schedule(5_000); // the token stays what it is, and is refused if it is too old
     }
   }
 

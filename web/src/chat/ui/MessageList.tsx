@@ -20,7 +20,7 @@ const NEAR_BEGINNING = 400;
 
 export function MessageList({ conversation, state, items }: Props) {
   const scroller = useRef<HTMLElement>(null);
-  const { unread, onScroll, toEnd } = useScrolling(scroller, items, () => void conversation.loadOlder());
+  const { unread, onScroll, toEnd } = useScrolling(scroller, items, state, () => void conversation.loadOlder());
   useUnreadTitle(items);
   return (
     <div className="list-frame">
@@ -60,7 +60,7 @@ export function MessageList({ conversation, state, items }: Props) {
 }
 
 /** Stays at the end while the reader is there, stays in place while they are not, and counts what came meanwhile. */
-function useScrolling(scroller: React.RefObject<HTMLElement | null>, items: readonly Item[], onBeginning: () => void) {
+function useScrolling(scroller: React.RefObject<HTMLElement | null>, items: readonly Item[], { phase, hasOlder }: ConversationState, onBeginning: () => void) {
   const [unread, setUnread] = useState(0);
   const isAtEnd = useRef(true);
   const before = useRef<{ height: number; first: string | undefined; last: string | undefined }>({ height: 0, first: undefined, last: undefined });
@@ -84,7 +84,7 @@ function useScrolling(scroller: React.RefObject<HTMLElement | null>, items: read
       setUnread((count) => count + items.slice(index + 1).filter(({ isOwn }) => !isOwn).length);
     }
     before.current = { height: element.scrollHeight, first: items[0]?.key, last: lastItem?.key };
-  }, [items]);
+  }, [items, phase, hasOlder]);
 
   useEffect(() => {
     const element = scroller.current;
