@@ -24,8 +24,9 @@ interface Grant {
 
 /** A token this close to its end, in milliseconds, is exchanged before it is used. */
 const MARGIN = 10_000;
-/** Says that there is a cookie worth trying; holds nothing secret. */
-const HINT = "gqlink.signed-in";
+/** Says whether there is a cookie worth trying, or one that the server has yet to be told to forget; no secret. */
+const HINT = "gqlink.session";
+type Hint = "signed-in" | "logout-owed";
 
 export interface SessionOptions {
   /** Where login, refresh and logout are; ends with a slash. */
@@ -47,6 +48,7 @@ export class Session {
     this.#base = base;
     this.isPrivate = isPrivate;
     this.#channel = isPrivate ? null : new BroadcastChannel("gqlink.session");
+    addEventListener("online", () => void this.#payLogout());
     this.#channel?.addEventListener("message", ({ data }: MessageEvent<News>) => void this.#hear(data));
   }
 
@@ -57,12 +59,13 @@ export class Session {
 
   /** Takes up the session that another tab, or this one before a reload, has begun. */
   async restore(): Promise<void> {
-    const isWorthTrying = () => !this.isPrivate && this.#grant === null && hint.isSet();
+    const isWorthTrying = () => !this.isPrivate && this.#grant === null && hint.get() === "signed-in";
     for (let tries = 0; tries < 3 && isWorthTrying(); tries += 1) {
       if (tries > 0) await new Promise((resolve) => setTimeout(resolve, 1_500));
       await this.#refresh();
     }
     if (this.#grant === null) this.#end("never");
+    await this.#payLogout();
   }
 
   async login(name: string, password: string): Promise<LoginOutcome> {
@@ -71,7 +74,7 @@ export class Session {
       if (answer.status === 401 || answer.status === 400) return "refused";
       if (!answer.ok) return "busy";
       this.#accept(await answer.json(), name);
-      if (!this.isPrivate) hint.set();
+      if (!this.isPrivate) hint.set("signed-in");
       this.#tell({ type: "signed-in", name: this.name ?? name });
       return "ok";
     } catch {
@@ -84,12 +87,13 @@ export class Session {
     const former = this.#grant;
     this.#end("here");
     this.#tell({ type: "signed-out" });
-    hint.clear();
-    try {
-      await this.#post("logout", proof(former), former?.token);
-    } catch {
-      // Without a network the cookie stays; the hint is gone, so that nobody uses it.
-    }
+    if (!this.isPrivate) hint.set("logout-owed");
+    await this.#post("logout", proof(former), former?.token).then(settleLogout, () => undefined);
+  }
+
+  /** Without a network a logout reaches nobody; it is made up for when there is one. */
+  async #payLogout(): Promise<void> {
+    if (!this.isPrivate && hint.get() === "logout-owed") await this.#post("logout", {}).then(settleLogout, () => undefined);
   }
 
   /** The token of whoever is signed in, exchanged first where it is about to end; null for nobody. */
@@ -195,9 +199,13 @@ async function oneTabAtATime(exchange: () => Promise<Response>): Promise<Respons
   return "locks" in navigator ? await navigator.locks.request("gqlink.refresh", exchange) : await exchange();
 }
 
+function settleLogout({ ok }: Response): void {
+  if (ok && hint.get() === "logout-owed") hint.clear();
+}
+
 const hint = {
-  isSet: () => attempt(() => localStorage.getItem(HINT) !== null, true),
-  set: () => attempt(() => localStorage.setItem(HINT, "1"), undefined),
+  get: () => attempt(() => localStorage.getItem(HINT), "signed-in"),
+  set: (value: Hint) => attempt(() => localStorage.setItem(HINT, value), undefined),
   clear: () => attempt(() => localStorage.removeItem(HINT), undefined),
 };
 
