@@ -9,12 +9,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet 
 CORES := tests/protocol tests/auth tests/pubsub tests/testing/test_transcripts.py
 CORE_ROOMS := gqlink.protocol,gqlink.auth,gqlink.pubsub
 
-.PHONY: help setup run test check format lock clean cores rooms tidy
+.PHONY: help setup run test check format lock clean pages cores rooms tidy
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1: /p' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.run-ready  ## prepare .venv/bin/gqlink, and nothing else
+setup: pages  ## prepare .venv/bin/gqlink, and nothing else
 
 run: setup  ## start the chat for a try, with three accounts to sign in as
 	@$(BIN)/gqlink serve --demo || test $$? -eq 130  # Ctrl-C is how one stops it
@@ -37,17 +37,22 @@ lock:  ## rewrite requirements/*.txt from pyproject.toml
 
 clean:  ## drop everything make made
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* dist build
+	rm -rf src/gqlink/chat/page src/gqlink/server/playground web/.built-from
 	find . -name node_modules -type d -prune -exec rm -rf {} +
 
 UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-annotate
+
+# When web/ has changed since the install; otherwise this takes no time.
+pages: $(VENV)/.run-ready
+	@$(BIN)/python hatch_build.py
 
 # The cores answer for themselves: every branch by their own tests alone.
 cores: $(VENV)/.dev-ready
 	COVERAGE_FILE=.coverage.cores $(BIN)/coverage run --source=$(CORE_ROOMS) -m pytest -q $(CORES)
 	COVERAGE_FILE=.coverage.cores $(BIN)/coverage report --fail-under=100 --skip-covered --show-missing
 
-rooms: $(VENV)/.dev-ready $(VENV)/.node-ready
+rooms: $(VENV)/.dev-ready pages
 	$(BIN)/python -m pytest -q $(addprefix --ignore=,$(CORES))
 
 tidy: $(VENV)/.dev-ready
@@ -61,21 +66,26 @@ $(VENV)/bin/python:
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV) || (apt-get install -y -q python3-venv && $(PYTHON) -m venv $(VENV))
 
-$(VENV)/.run-ready: requirements/run.txt pyproject.toml | $(VENV)/bin/python
-	@echo "Installing gqlink and what it runs on"
+# The install would build the pages by itself, but pip would not let it say so.
+$(VENV)/.run-ready: requirements/run.txt pyproject.toml hatch_build.py | $(VENV)/bin/python
+	@echo "Installing what gqlink runs on"
 	@$(PIP) -r requirements/run.txt
+	@$(FIND_NODE)
+	@$(BIN)/python hatch_build.py
+	@echo "Installing gqlink"
 	@$(INSTALL_GQLINK)
 	@touch $@
 
-$(VENV)/.dev-ready: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
-	@echo "Installing gqlink and what its tests need"
+$(VENV)/.dev-ready: requirements/dev.txt pyproject.toml hatch_build.py | $(VENV)/bin/python
+	@echo "Installing what gqlink's tests need"
 	@$(PIP) -r requirements/dev.txt
+	@$(FIND_NODE)
+	@$(BIN)/python hatch_build.py
+	@echo "Installing gqlink"
 	@$(INSTALL_GQLINK)
 	@touch $@ $(VENV)/.run-ready
 
-# The stock JavaScript clients need Node: the machine's, or one out of a Python wheel.
-$(VENV)/.node-ready: requirements/node.txt | $(VENV)/.dev-ready
-	@command -v npm >/dev/null || (echo "Installing Node" && $(PIP) -r requirements/node.txt)
-	@touch $@
-
+# The pages and the stock JavaScript clients need Node: the machine's, or one out of a Python wheel.
+FIND_NODE = $(BIN)/python hatch_build.py find-node >/dev/null 2>&1 || \
+	(echo "Installing Node" && $(PIP) -r requirements/node.txt)
 INSTALL_GQLINK = $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet --no-deps --no-build-isolation -e .

@@ -11,6 +11,8 @@ from gqlink.auth import PasswordHasher, SigningKey, TokenSigner
 from gqlink.chat.accounts import Accounts
 from gqlink.chat.conversation import Conversation
 from gqlink.chat.database import database_url
+from gqlink.chat.refresh_tokens import RefreshTokens
+from gqlink.chat.sessions import Sessions
 from gqlink.chat.store import Store
 from gqlink.pubsub import MemoryBroker
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL
 
+KEY = SigningKey("k1", b"s" * 32)
 NOW = 1_800_000_000.125  # 2027-01-15T08:00:00.125Z
 
 
@@ -80,4 +83,18 @@ async def conversation(store: Store, accounts: Accounts, broker: MemoryBroker) -
 @pytest.fixture
 def signer() -> TokenSigner:
     """A signer with one key."""
-    return TokenSigner([SigningKey("k1", b"s" * 32)], issuer="test", audience="test")
+    return TokenSigner([KEY], issuer="test", audience="test")
+
+
+@pytest.fixture
+def sessions(store: Store, accounts: Accounts, signer: TokenSigner) -> Sessions:
+    """Sessions of an hour, with tokens of a minute."""
+    return Sessions(
+        store,
+        accounts=accounts,
+        signer=signer,
+        refresh_tokens=RefreshTokens([KEY]),
+        token_lifetime=60.0,
+        lifetime=3600.0,
+        clock=clock,
+    )

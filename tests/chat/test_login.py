@@ -9,14 +9,17 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from gqlink.auth import PasswordHasher, Token, TokenSigner
-from gqlink.chat.login import Login
+from gqlink.chat.login import SessionPosts
+from gqlink.chat.post import Post
+from gqlink.server import Doorkeeper
 
-from .conftest import NOW, clock
+from .conftest import NOW
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gqlink.chat.accounts import Accounts
+    from gqlink.chat.sessions import Sessions
     from gqlink.chat.store import Store
 
 JSON = {"content-type": "application/json"}
@@ -24,9 +27,14 @@ RIGHT = {"name": "alice", "password": "alice123"}
 
 
 @pytest.fixture
-async def client(accounts: Accounts, signer: TokenSigner) -> AsyncIterator[httpx2.AsyncClient]:
+def login(accounts: Accounts, sessions: Sessions) -> Post:
+    """The endpoint."""
+    return Post(SessionPosts(accounts, sessions=sessions).login, doorkeeper=Doorkeeper(("localhost",), ()))
+
+
+@pytest.fixture
+async def client(login: Post) -> AsyncIterator[httpx2.AsyncClient]:
     """Somebody who speaks HTTP to an application that has nothing but the login."""
-    login = Login(accounts, signer=signer, lifetime=60.0, clock=clock)
     transport = httpx2.ASGITransport(Starlette(routes=[Route("/login", login)]))
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
@@ -50,7 +58,8 @@ async def test_a_name_and_a_password_become_a_token(
     answer = await client.post("/login", json={field: "Alice", "password": "alice123"})
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
-    assert answer.json().keys() == {"token", "expiresIn"}
+    assert answer.json().keys() == {"token", "expiresIn", "refreshToken"}
+    assert "set-cookie" not in answer.headers
     assert answer.json()["expiresIn"] == 60
     identity = signer.verify(Token(answer.json()["token"]), now=NOW)
     assert identity.subject == "alice"
@@ -186,7 +195,7 @@ async def test_a_database_that_is_down_is_not_a_refusal(
     answer = await client.post("/login", json=RIGHT)
     assert error(answer)[:2] == (503, "UNAVAILABLE")
     assert answer.headers["retry-after"] == "1"
-    assert "a login could not be checked" in caplog.messages
+    assert "/login could not be answered" in caplog.messages
     assert "alice123" not in caplog.text
 
 
@@ -198,9 +207,8 @@ async def test_too_many_logins_at_once_are_told_to_come_again(
     assert error(await client.post("/login", json=RIGHT))[0] == 503
 
 
-async def test_a_client_that_goes_away_in_the_middle_harms_nobody(accounts: Accounts, signer: TokenSigner) -> None:
+async def test_a_client_that_goes_away_in_the_middle_harms_nobody(login: Post) -> None:
     """There is nobody to answer, and nothing to report."""
-    login = Login(accounts, signer=signer, lifetime=60.0)
     sent: list[object] = []
     received: list[dict[str, object]] = [
         {"type": "http.request", "body": b"{", "more_body": True},
@@ -213,6 +221,6 @@ async def test_a_client_that_goes_away_in_the_middle_harms_nobody(accounts: Acco
     async def send(message: object) -> None:
         sent.append(message)
 
-    headers = [(b"content-type", b"application/json")]
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
     await login({"type": "http", "method": "POST", "path": "/login", "headers": headers}, receive, send)
     assert sent == []

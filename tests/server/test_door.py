@@ -3,14 +3,18 @@ from __future__ import annotations
 import gqlink.server
 
 DOOR = (
+    "BuiltPage",
     "Clock",
     "Context",
+    "Doorkeeper",
     "GraphQLApp",
     "Limits",
+    "Playground",
     "SocketEvent",
     "SystemClock",
     "Timer",
     "Transport",
+    "security_policy",
 )
 
 

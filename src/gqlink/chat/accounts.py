@@ -77,6 +77,11 @@ class Accounts:
         await self._strengthen(account, password)
         return account
 
+    def may_log_in(self, account: Account) -> bool:
+        """Say whether an account is of use here: that of a demo is so in a demo only."""
+        # A data directory that has served a demo must not let the demo's people into the real thing.
+        return self._demo or not account.is_demo
+
     async def seed_demo(self) -> None:
         """Make the demo's accounts, unless accounts of these names are there already."""
         for name, password in DEMO_PASSWORDS.items():
@@ -86,8 +91,7 @@ class Accounts:
 
     async def _usable(self, name: str) -> Account | None:
         account = await self._store.account(name) if _NAME.fullmatch(name) else None
-        # A data directory that has served a demo must not let the demo's people into the real thing.
-        return None if account is None or (account.is_demo and not self._demo) else account
+        return account if account is not None and self.may_log_in(account) else None
 
     async def _strengthen(self, account: Account, password: str) -> None:
         if not self._hasher.needs_rehash(account.password_hash):

@@ -11,30 +11,34 @@ from typing import TYPE_CHECKING, Final
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from gqlink.auth import ANONYMOUS, PasswordHasher, TokenSigner
-from gqlink.chat.accounts import Accounts
+from gqlink.chat.accounts import DEMO_PASSWORDS, Accounts
 from gqlink.chat.context import ChatContext
 from gqlink.chat.conversation import Conversation
 from gqlink.chat.data import KEYS_FILE, prepare_directory
 from gqlink.chat.database import database_url
 from gqlink.chat.keys import load_signing_keys
-from gqlink.chat.login import Login
+from gqlink.chat.login import SessionPosts
+from gqlink.chat.pages import page_routes
+from gqlink.chat.post import Post
+from gqlink.chat.refresh_tokens import RefreshTokens
 from gqlink.chat.resolvers import chat_schema
+from gqlink.chat.sessions import Sessions
 from gqlink.chat.store import Store
 from gqlink.errors import StoreUnavailable
 from gqlink.pubsub import MemoryBroker
-from gqlink.server import GraphQLApp
+from gqlink.server import Doorkeeper, GraphQLApp, Playground
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from starlette.requests import Request
+    from starlette.routing import BaseRoute
 
-    from gqlink.auth import Authenticate, Credentials, Identity
+    from gqlink.auth import Authenticate, Credentials, Identity, SigningKey
     from gqlink.chat.settings import ChatSettings
     from gqlink.server import SocketEvent
 
@@ -53,7 +57,9 @@ class _Parts:
 
 
 def create_app(settings: ChatSettings, *, on_socket_event: Callable[[SocketEvent], None] | None = None) -> Starlette:
-    """Make the application: /graphql over HTTP and WebSocket, POST /login, GET /healthz.
+    """Make the application: /graphql over HTTP and WebSocket, POST /login, /refresh and /logout, the page at /.
+
+    Besides, GET /healthz, and the playground where the settings want one.
 
     Reads the signing keys, or makes the first one; this is a short blocking read of one file. The database is opened
     and migrated when the application starts. An application is started once.
@@ -71,7 +77,7 @@ def create_app(settings: ChatSettings, *, on_socket_event: Callable[[SocketEvent
     signer = TokenSigner(keys, issuer=ISSUER, audience=ISSUER, lifetime=settings.token_seconds)
     parts = _make_parts(settings)
     graphql = _make_graphql(settings, signer=signer, parts=parts, on_socket_event=on_socket_event)
-    login = Login(parts.accounts, signer=signer, lifetime=settings.token_seconds)
+    doorkeeper = Doorkeeper(settings.allowed_hosts, settings.origins)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -80,7 +86,8 @@ def create_app(settings: ChatSettings, *, on_socket_event: Callable[[SocketEvent
 
     routes = [
         *graphql.routes("/graphql"),
-        Route("/login", login, middleware=[_host_guard(settings)]),
+        *_session_routes(settings, keys=keys, signer=signer, parts=parts, doorkeeper=doorkeeper),
+        *page_routes(settings, doorkeeper=doorkeeper),
         Route("/healthz", _health(parts.store)),
     ]
     app = Starlette(routes=routes, middleware=[_cross_origin(settings)], lifespan=lifespan)
@@ -143,8 +150,30 @@ def _make_graphql(
         allowed_origins=settings.origins,
         allowed_hosts=settings.allowed_hosts,
         debug=settings.debug,
+        playground=settings.playground and _playground(settings),
         on_socket_event=on_socket_event,
     )
+
+
+def _session_routes(
+    settings: ChatSettings, *, keys: Sequence[SigningKey], signer: TokenSigner, parts: _Parts, doorkeeper: Doorkeeper
+) -> list[BaseRoute]:
+    sessions = Sessions(
+        parts.store,
+        accounts=parts.accounts,
+        signer=signer,
+        refresh_tokens=RefreshTokens(keys),
+        token_lifetime=settings.token_seconds,
+        lifetime=settings.session_lifetime,
+    )
+    posts = SessionPosts(parts.accounts, sessions=sessions)
+    answers = {"/login": posts.login, "/refresh": posts.refresh, "/logout": posts.logout}
+    return [Route(path, Post(answer, doorkeeper=doorkeeper)) for path, answer in answers.items()]
+
+
+def _playground(settings: ChatSettings) -> Playground:
+    accounts = DEMO_PASSWORDS if settings.demo else {}
+    return Playground(login="/login", refresh="/refresh", logout="/logout", accounts=accounts)
 
 
 @asynccontextmanager
@@ -157,12 +186,6 @@ async def _started(parts: _Parts, *, demo: bool) -> AsyncIterator[None]:
         if demo:
             await parts.accounts.seed_demo()
         yield
-
-
-def _host_guard(settings: ChatSettings) -> Middleware:
-    # A page whose name was rebound to this address gives itself away by it. GraphQLApp looks at its Host itself.
-    hosts = [f"[{host}]" if ":" in host else host for host in settings.allowed_hosts]
-    return Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
 
 
 def _cross_origin(settings: ChatSettings) -> Middleware:

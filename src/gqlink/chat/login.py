@@ -1,167 +1,144 @@
-"""POST /login: a name and a password become a token.
+"""POST /login, /refresh and /logout: the life of a session, as a client leads it.
 
-A request is `application/json`, at most 64 KiB, `{"name" or "username": str, "password": str}`; fields beyond these
-are ignored. The answer is 200 with `{"token": str, "expiresIn": seconds}`, or one of
+| path       | body                                             | answer                                   |
+|------------|--------------------------------------------------|------------------------------------------|
+| `/login`   | `{"name" or "username", "password", "cookie"?}`  | `{"token", "expiresIn", "refreshToken"}` |
+| `/refresh` | `{"refreshToken"}`, or none, with the cookie     | `{"token", "expiresIn", "name"}`         |
+| `/logout`  | likewise                                         | 204, and no body                         |
 
-| status | code                     | when                                                               |
-|--------|--------------------------|--------------------------------------------------------------------|
-| 400    | `BAD_USER_INPUT`         | no body, not JSON, wrong or missing fields                         |
-| 401    | `UNAUTHENTICATED`        | wrong name or password, without a word about which                 |
-| 405    | `METHOD_NOT_ALLOWED`     | anything but POST                                                  |
-| 413    | `LIMIT_EXCEEDED`         | a body over 64 KiB                                                 |
-| 415    | `UNSUPPORTED_MEDIA_TYPE` | not `application/json`                                             |
-| 503    | `UNAVAILABLE`            | the database does not answer, or too many log in at once           |
-
-with `{"error": {"code": str, "message": str}}`. Nothing of it may be cached. Insisting on the content type
-keeps other sites out: a browser sends that type to a foreign site only after asking, and the answer is no.
+With `"cookie": true` the refresh token comes as a cookie and not in the answer, so that no script ever has it. A
+refresh answers the way it was asked: with `"refreshToken"` where that was in the body. The body counts, whatever the
+cookie says; null or an empty text there is nobody. An access token in the `Authorization` of a logout ends its session
+too. `post` has the refusals.
 """
 
 from __future__ import annotations
 
-import logging
-import secrets
-import time
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
-from gqlink.errors import AuthUnavailable, GqlinkError, InvalidCredentials, StoreUnavailable
+from gqlink.auth import Token, credentials_from_http
+from gqlink.chat.post import PostRefused, bad_input, json_answer, read_form
+from gqlink.chat.refresh_cookie import clear_cookie, read_cookie, set_cookie
+from gqlink.errors import InvalidToken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from starlette.requests import Request
 
-    from starlette.types import Receive, Scope, Send
-
-    from gqlink.auth import TokenSigner
     from gqlink.chat.accounts import Accounts
-    from gqlink.chat.records import Account
+    from gqlink.chat.sessions import Grant, Sessions
 
-BODY_BYTES: Final = 64 * 1024
-EXAMPLE: Final = '{"name": "...", "password": "..."}'
-
-log = logging.getLogger(__name__)
+LOGIN_EXAMPLE: Final = '{"name": "...", "password": "..."}'
+REFRESH_EXAMPLE: Final = '{"refreshToken": "..."}'
 
 
-class LoginRefused(GqlinkError):
-    """A login that gets no token.
-
-    Args:
-        status: The HTTP status.
-        code: For programs.
-        message: For people.
-        headers: What the answer carries besides.
-    """
-
-    def __init__(self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.headers = headers or {}
-
-    def answer(self) -> JSONResponse:
-        """Write it as an HTTP answer."""
-        return _answer(
-            {"error": {"code": self.code, "message": self.message}}, status=self.status, headers=self.headers
-        )
-
-
-class _Form(msgspec.Struct):
+class _LoginForm(msgspec.Struct):
     password: str
     name: str | None = None
     username: str | None = None
+    cookie: bool = False
 
 
-class Login:
-    """The ASGI endpoint.
+class _RefreshForm(msgspec.Struct, rename="camel"):
+    refresh_token: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class _Presented:
+    """The refresh token of a request, if any, and whether it came, or would have come, as a cookie."""
+
+    token: Token | None
+    by_cookie: bool
+
+
+class SessionPosts:
+    """The three answers.
 
     Args:
         accounts: Who may log in.
-        signer: Signs the tokens.
-        lifetime: How long a token lasts, in seconds.
-        clock: Seconds since the Unix epoch.
+        sessions: Who is logged in.
     """
 
-    def __init__(
-        self, accounts: Accounts, *, signer: TokenSigner, lifetime: float, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, accounts: Accounts, *, sessions: Sessions) -> None:
         self._accounts = accounts
-        self._signer = signer
-        self._lifetime = lifetime
-        self._clock = clock
+        self._sessions = sessions
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        request = Request(scope, receive)
-        try:
-            answer = await self._answer(request)
-        except ClientDisconnect:
-            return  # nobody is there to read an answer
-        await answer(scope, receive, send)
+    async def login(self, request: Request) -> Response:
+        """Open a session for a name and a password."""
+        form = await _read_login(request)
+        account = await self._accounts.check(_name(form), password=form.password)
+        grant = await self._sessions.open(account)
+        if not form.cookie:
+            return json_answer(_access(grant) | _refresh(grant))
+        answer = json_answer(_access(grant))
+        set_cookie(answer, grant, request=request)
+        return answer
 
-    async def _answer(self, request: Request) -> JSONResponse:
-        try:
-            name, password = await _read(request)
-            account = await self._accounts.check(name, password=password)
-            return _answer(self._grant(account))
-        except LoginRefused as refusal:
-            return refusal.answer()
-        except InvalidCredentials as exc:
-            headers = {"www-authenticate": "Bearer"}
-            return LoginRefused(401, "UNAUTHENTICATED", f"{exc.reason}.", headers=headers).answer()
-        except (StoreUnavailable, AuthUnavailable):
-            log.exception("a login could not be checked")
-            message = "Logging in is not possible at the moment; try again soon."
-            return LoginRefused(503, "UNAVAILABLE", message, headers={"retry-after": "1"}).answer()
+    async def refresh(self, request: Request) -> Response:
+        """Give the session's next access token."""
+        presented = await _read_refresh_token(request)
+        if presented.token is None:
+            raise InvalidToken("no refresh token")
+        grant = await self._sessions.renew(presented.token)
+        content = _access(grant) | {"name": grant.name}
+        if not presented.by_cookie:
+            return json_answer(content | _refresh(grant))
+        answer = json_answer(content)
+        # Only one that has changed: an answer that comes late must not put back what a login has replaced meanwhile.
+        if grant.refresh_token != presented.token:
+            set_cookie(answer, grant, request=request)
+        return answer
 
-    def _grant(self, account: Account) -> dict[str, object]:
-        """Open a session; what else a session comes with, such as a refresh token, is added here."""
-        session = secrets.token_urlsafe(16)
-        token = self._signer.issue(account.name, now=self._clock(), session=session, lifetime=self._lifetime)
-        return {"token": token.reveal(), "expiresIn": self._lifetime}
-
-
-async def _read(request: Request) -> tuple[str, str]:
-    if request.method != "POST":
-        raise LoginRefused(405, "METHOD_NOT_ALLOWED", f"Log in by POST with {EXAMPLE}.", headers={"allow": "POST"})
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise LoginRefused(415, "UNSUPPORTED_MEDIA_TYPE", "Send the login with the content type application/json.")
-    return _decode(await _body(request))
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES:
-            raise LoginRefused(413, "LIMIT_EXCEEDED", f"A login has at most {BODY_BYTES} bytes.")
-    return bytes(body)
+    async def logout(self, request: Request) -> Response:
+        """End the session; whoever has none, or one that is over, is logged out already."""
+        presented = await _read_refresh_token(request)
+        bearer = credentials_from_http(authorization=request.headers.getlist("authorization")).token
+        answer = Response(status_code=204, headers={"cache-control": "no-store"})
+        if presented.token is not None:
+            with suppress(InvalidToken):  # there is nothing to end
+                await self._sessions.end(presented.token)
+            if presented.by_cookie:
+                clear_cookie(answer, request=request)
+        if bearer is not None:
+            with suppress(InvalidToken):
+                await self._sessions.end_of(bearer)
+        return answer
 
 
-def _decode(body: bytes) -> tuple[str, str]:
-    if not body.strip():
-        raise _bad(f"The body is empty; send {EXAMPLE}.")
-    try:
-        form = msgspec.json.decode(body, type=_Form)
-    except msgspec.ValidationError:
-        raise _bad(f"The fields are not those of a login; send {EXAMPLE}.") from None
-    except (ValueError, RecursionError):
-        raise _bad(f"The body is not JSON; send {EXAMPLE}.") from None
+async def _read_login(request: Request) -> _LoginForm:
+    form = await read_form(request, form=_LoginForm, what="a login", example=LOGIN_EXAMPLE)
+    if form is None:
+        raise bad_input(f"The body is empty; send {LOGIN_EXAMPLE}.")
+    return form
+
+
+def _name(form: _LoginForm) -> str:
     names = [name for name in (form.name, form.username) if name is not None]
     if len(set(names)) != 1:
-        raise _bad('Send one name, as "name" or as "username".')
+        raise bad_input('Send one name, as "name" or as "username".')
     if not names[0] or not form.password:
-        raise _bad("Neither the name nor the password may be empty.")
-    return names[0], form.password
+        raise bad_input("Neither the name nor the password may be empty.")
+    return names[0]
 
 
-def _bad(message: str) -> LoginRefused:
-    return LoginRefused(400, "BAD_USER_INPUT", message)
+async def _read_refresh_token(request: Request) -> _Presented:
+    form = await read_form(request, form=_RefreshForm, what="a session", example=REFRESH_EXAMPLE)
+    if form is not None and form.refresh_token is not msgspec.UNSET:
+        return _Presented(Token(form.refresh_token) if form.refresh_token else None, by_cookie=False)
+    token = read_cookie(request)
+    if token is not None and "origin" not in request.headers:
+        # A browser says it with every POST; whether it is a good one has been looked at already.
+        raise PostRefused(403, "FORBIDDEN", "A request with a cookie must say its Origin.")
+    return _Presented(token, by_cookie=True)
 
 
-def _answer(
-    content: Mapping[str, object], *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> JSONResponse:
-    return JSONResponse(content, status_code=status, headers={"cache-control": "no-store", **(headers or {})})
+def _access(grant: Grant) -> dict[str, object]:
+    return {"token": grant.token.reveal(), "expiresIn": grant.expires_in}
+
+
+def _refresh(grant: Grant) -> dict[str, object]:
+    return {"refreshToken": grant.refresh_token.reveal()}

@@ -1,4 +1,4 @@
-"""What the chat is about: accounts, rooms and messages, as plain immutable values."""
+"""What the chat is about: accounts, sessions, rooms and messages, as plain immutable values."""
 
 from __future__ import annotations
 
@@ -24,6 +24,27 @@ class Account:
     name: str
     password_hash: str = field(repr=False)
     is_demo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A login, from then until its logout or its age ends it.
+
+    Attributes:
+        id: 22 characters of base64url, also the `sid` of its access tokens; no secret.
+        account: Whose.
+        generation: The number of its present refresh token, from 1.
+        created_at: When the password was given; aware, in UTC.
+        expires_at: When it will be asked for again.
+        ended_at: When somebody logged out, or None.
+    """
+
+    id: str
+    account: Account
+    generation: int
+    created_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TOKEN_SECONDS: Final = 900.0
+SESSION_SECONDS: Final = 30 * 86_400.0
+LONGEST_SESSION_SECONDS: Final = 400 * 86_400.0  # browsers keep no cookie longer
 DEMO_TOKEN_SECONDS: Final = 3_600.0  # until a renewal can be watched; see docs/decisions/0002
 
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
@@ -25,23 +27,29 @@ class ChatSettings:
         database_url: "sqlite:///path" or "postgresql://user:password@host/name"; None for a file in `data_dir`.
         demo: Make alice, bob and charlie, with public passwords, and let them log in.
         token_lifetime: Of an access token, in seconds; None for 900, or 3600 in a demo.
+        session_lifetime: Of a login, in seconds, until the password is asked for again; at most 400 days.
         allowed_origins: Web origins besides its own that may use the server, such as "https://chat.example" or,
             for every port, "http://localhost:*". A demo adds every port of this machine.
         allowed_hosts: Names under which the server may be addressed, without ports.
         debug: Show introspection, suggestions and unmasked errors. Not implied by `demo`.
+        playground: Serve the playground at /playground, and introspection, which it needs.
     """
 
     data_dir: Path
     database_url: str | None = None
     demo: bool = False
     token_lifetime: float | None = None
+    session_lifetime: float = SESSION_SECONDS
     allowed_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = LOOPBACK
     debug: bool = False
+    playground: bool = False
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.token_seconds) and self.token_seconds > 0):
             raise ValueError(f"token_lifetime must be a positive number of seconds, not {self.token_lifetime}")
+        if not 0 < self.session_lifetime <= LONGEST_SESSION_SECONDS:
+            raise ValueError(f"session_lifetime must be positive, and at most 400 days, not {self.session_lifetime}")
 
     @property
     def origins(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Where the chat keeps its accounts, rooms and messages; the only file that speaks SQL."""
+"""Where the chat keeps its accounts, sessions, rooms and messages; the only file that speaks SQL."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from gqlink.chat.database import WRITING, open_engine
 from gqlink.chat.migrations import migrate
-from gqlink.chat.records import Account, Message, Room
-from gqlink.chat.tables import messages, rooms, users
+from gqlink.chat.records import Account, Message, Room, Session
+from gqlink.chat.tables import messages, rooms, sessions, users
 from gqlink.errors import BadUserInput, LoginRequired, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 _ACCOUNTS = select(users.c.id, users.c.name, users.c.password_hash, users.c.is_demo)
+_SESSIONS = select(
+    sessions.c.id,
+    sessions.c.generation,
+    sessions.c.created_at,
+    sessions.c.expires_at,
+    sessions.c.ended_at,
+    users.c.id.label("user_id"),
+    users.c.name,
+    users.c.password_hash,
+    users.c.is_demo,
+).join(users, sessions.c.user_id == users.c.id)
 _ROOMS = select(rooms.c.id, rooms.c.title)
 _MESSAGES = (
     select(
@@ -41,7 +52,7 @@ _MESSAGES = (
 
 
 class Store:
-    """Accounts, rooms and messages in one database.
+    """Accounts, sessions, rooms and messages in one database.
 
     Args:
         url: As `database_url` gives it.
@@ -107,6 +118,38 @@ class Store:
         unchanged = (users.c.id == account.id) & (users.c.password_hash == account.password_hash)
         async with self._writing() as connection:
             await connection.execute(update(users).where(unchanged).values(password_hash=password_hash))
+
+    async def add_session(
+        self, session_id: str, *, account: Account, created_at: datetime, expires_at: datetime
+    ) -> Session:
+        """Add a session, and forget those of anybody that have reached their age."""
+        session = Session(session_id, account, generation=1, created_at=created_at, expires_at=expires_at)
+        new = insert(sessions).values(
+            id=session.id,
+            user_id=account.id,
+            generation=session.generation,
+            created_at=created_at,
+            expires_at=expires_at,
+        )
+        async with self._writing() as connection:
+            await connection.execute(delete(sessions).where(sessions.c.expires_at <= created_at))
+            await connection.execute(new)
+        return session
+
+    async def session(self, session_id: str) -> Session | None:
+        """Find a session by its id, also one that has ended."""
+        async with self._reading() as connection:
+            row = (await connection.execute(_SESSIONS.where(sessions.c.id == session_id))).first()
+        if row is None:
+            return None
+        account = Account(row.user_id, row.name, row.password_hash, row.is_demo)
+        return Session(row.id, account, row.generation, row.created_at, row.expires_at, row.ended_at)
+
+    async def end_session(self, session_id: str, *, ended_at: datetime) -> None:
+        """End a session, unless it has ended before."""
+        goes_on = (sessions.c.id == session_id) & sessions.c.ended_at.is_(None)
+        async with self._writing() as connection:
+            await connection.execute(update(sessions).where(goes_on).values(ended_at=ended_at))
 
     async def rooms(self) -> list[Room]:
         """List the rooms in the order of their ids."""

@@ -66,6 +66,20 @@ users = Table(
     UniqueConstraint("name_key"),
 )
 
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_id", _number, ForeignKey("users.id"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("rotated_at", UtcDateTime, nullable=True),  # when the present generation replaced the one before it
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime, nullable=True),
+    Index(None, "user_id"),
+    Index(None, "expires_at"),
+)
+
 rooms = Table(
     "rooms",
     metadata,

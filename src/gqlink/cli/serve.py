@@ -40,6 +40,12 @@ def serve(
     demo: Annotated[
         bool, typer.Option("--demo", help="Accounts alice, bob and charlie with public passwords; loopback only.")
     ] = False,
+    dev: Annotated[
+        bool, typer.Option("--dev", help="Errors in full and the playground, without accounts; loopback only.")
+    ] = False,
+    playground: Annotated[
+        bool, typer.Option("--playground", help="The playground at /playground, and introspection for everybody.")
+    ] = False,
     allow_host: Annotated[
         list[str] | None, typer.Option("--allow-host", help="A name this server is asked for by; repeatable.")
     ] = None,
@@ -47,17 +53,20 @@ def serve(
         list[str] | None, typer.Option("--allow-origin", help="An origin whose pages may connect; repeatable.")
     ] = None,
 ) -> None:
-    """Serve the chat: GraphQL over HTTP and WebSocket at /graphql, logins at /login."""
+    """Serve the chat: its page at /, GraphQL over HTTP and WebSocket at /graphql, logins at /login."""
     from gqlink.chat import ChatSettings, create_app
     from gqlink.server import Limits
 
     if demo and not _is_loopback(host):
         raise BadUserInput(f"--demo has public passwords, so it listens on loopback only, not on {host}")
+    if dev and not _is_loopback(host):
+        raise BadUserInput(f"--dev shows errors in full, so it listens on loopback only, not on {host}")
     settings = ChatSettings(
         data_dir=data or default_data_dir(demo=demo),
         database_url=database,
         demo=demo,
-        debug=demo,
+        debug=demo or dev,
+        playground=demo or dev or playground,
         allowed_hosts=(*_LOOPBACK_HOSTS, *(allow_host or ())),
         allowed_origins=tuple(allow_origin or ()),
     )
@@ -135,7 +144,9 @@ def _welcome(settings: ChatSettings, listening: socket.socket) -> str:
     address, port = listening.getsockname()[:2]
     host = "localhost" if _is_loopback(address) else f"[{address}]" if ":" in address else address
     url = f"http://{host}:{port}"
-    lines = ["", f"  The chat is at {url}/graphql, over HTTP and WebSocket; logins at {url}/login", ""]
+    lines = ["", f"  The chat is at {url}"]
+    lines += [f"  The playground is at {url}/playground"] if settings.playground else []
+    lines += [f"  GraphQL is at {url}/graphql, over HTTP and WebSocket; logins at {url}/login", ""]
     lines += [f"  Data: {settings.data_dir}"]
     if settings.demo:
         gqlink = _command_name()
@@ -151,6 +162,8 @@ def _welcome(settings: ChatSettings, listening: socket.socket) -> str:
             "  and in a third one:",
             f"    {gqlink} query 'mutation {{ addMessage(input: {{text: \"Hello\"}}) {{ id }} }}'{option}",
         ]
+    elif settings.debug:
+        lines += ["  Development: errors are shown in full, loopback only"]
     lines += ["", "  Ctrl-C stops it. Sockets:"]
     return "\n".join(lines)
 

@@ -1,7 +1,7 @@
 """GraphQL for any ASGI server, over HTTP and both WebSocket subprotocols, with one way to know who speaks.
 
 `app` is the promise; `http` and `listener` are the two shells, `asgi_socket` drives the second on any ASGI server;
-`execution` runs operations; `origin`, `limits` and `masking` keep it safe.
+`execution` runs operations; `origin`, `limits` and `masking` keep it safe; `playground` is a page to try it in.
 """
 
 from gqlink.errors import MissingExtra
@@ -10,6 +10,9 @@ try:
     from gqlink.server.app import GraphQLApp
     from gqlink.server.clock import Clock, SystemClock, Timer
     from gqlink.server.limits import Limits
+    from gqlink.server.origin import Doorkeeper
+    from gqlink.server.pages import BuiltPage, security_policy
+    from gqlink.server.playground import Playground
     from gqlink.server.transport import Context, SocketEvent, Transport
 except ImportError as exc:
     if (exc.name or "gqlink").startswith("gqlink"):
@@ -17,12 +20,16 @@ except ImportError as exc:
     raise MissingExtra("server", module=exc.name) from exc
 
 __all__ = (
+    "BuiltPage",
     "Clock",
     "Context",
+    "Doorkeeper",
     "GraphQLApp",
     "Limits",
+    "Playground",
     "SocketEvent",
     "SystemClock",
     "Timer",
     "Transport",
+    "security_policy",
 )

@@ -20,6 +20,7 @@ from gqlink.server.http import serve_http
 from gqlink.server.limits import Limits
 from gqlink.server.masking import ErrorFormatter
 from gqlink.server.origin import Doorkeeper
+from gqlink.server.playground import Playground, playground_routes
 from gqlink.server.tasks import wait_for_tasks
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class GraphQLApp:
         allowed_hosts: Host names that this server answers to; "*" means every one.
         cookie: The name of a cookie that may carry a token; None for no cookie.
         debug: Introspection, suggestions in errors, the text of unexpected exceptions.
+        playground: Let `routes` add a page to try the schema in, and allow introspection, which it needs. A
+            `Playground` says how one signs in there.
         on_socket_event: Called with a `SocketEvent` for each step in the life of a socket.
         clock: The time; a test turns its hands.
     """
@@ -75,6 +78,7 @@ class GraphQLApp:
         allowed_hosts: Sequence[str] = _LOOPBACK,
         cookie: str | None = None,
         debug: bool = False,
+        playground: bool | Playground = False,
         on_socket_event: Callable[[SocketEvent], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -83,8 +87,10 @@ class GraphQLApp:
         errors = ErrorFormatter(debug=debug)
         self._owns_broker = broker is None
         self.broker: Broker = MemoryBroker() if broker is None else broker
+        self._playground = Playground() if playground is True else playground or None
+        introspection = self._playground is not None
         self._host = Host(
-            execution=Execution(schema, limits=limits, errors=errors, debug=debug),
+            execution=Execution(schema, limits=limits, errors=errors, debug=debug, introspection=introspection),
             authentication=Authentication(authenticate, concurrency=limits.authentications),
             doorkeeper=Doorkeeper(tuple(allowed_hosts), tuple(allowed_origins)),
             errors=errors,
@@ -105,8 +111,14 @@ class GraphQLApp:
         return Topic(self.broker, name)
 
     def routes(self, path: str = "/graphql") -> list[BaseRoute]:
-        """Return routes for a Starlette or FastAPI application; a mount would redirect `path` to `path/`."""
-        return [Route(path, self), WebSocketRoute(path, self)]
+        """Return routes for a Starlette or FastAPI application; a mount would redirect `path` to `path/`.
+
+        Those of the playground, where there is one, are among them.
+        """
+        routes: list[BaseRoute] = [Route(path, self), WebSocketRoute(path, self)]
+        if self._playground is not None:
+            routes += playground_routes(self._playground, graphql=path, doorkeeper=self._host.doorkeeper)
+        return routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""

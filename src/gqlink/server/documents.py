@@ -49,16 +49,19 @@ class Documents:
         characters: How much text they may have together. One that would take more than a 32nd of it is not kept, so
             that a stranger's few large ones cannot drive out everybody's small ones.
         debug: Allow introspection, and suggest names in errors.
+        introspection: Allow it without `debug` too.
     """
 
-    def __init__(self, schema: GraphQLSchema, *, size: int, characters: int, debug: bool) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, *, size: int, characters: int, debug: bool, introspection: bool = False
+    ) -> None:
         self._schema = schema
         self._size = size
         self._characters = characters
         self._kept_characters = 0
         self._debug = debug
         self._rules: list[type[ASTValidationRule]] = list(specified_rules)
-        if not debug:
+        if not (debug or introspection):
             self._rules.append(NoSchemaIntrospectionCustomRule)
         self._kept: OrderedDict[str, DocumentNode] = OrderedDict()
 

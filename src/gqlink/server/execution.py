@@ -72,14 +72,29 @@ class Execution:
         limits: For `execution_seconds` and `documents`.
         errors: What clients may read of errors.
         debug: Introspection and suggestions.
+        introspection: That without suggestions.
     """
 
-    def __init__(self, schema: GraphQLSchema, *, limits: Limits, errors: ErrorFormatter, debug: bool) -> None:
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        *,
+        limits: Limits,
+        errors: ErrorFormatter,
+        debug: bool,
+        introspection: bool = False,
+    ) -> None:
         self._schema = schema
         self._limits = limits
         self._errors = errors
         self._debug = debug
-        self.documents = Documents(schema, size=limits.documents, characters=limits.documents_characters, debug=debug)
+        self.documents = Documents(
+            schema,
+            size=limits.documents,
+            characters=limits.documents_characters,
+            debug=debug,
+            introspection=introspection,
+        )
 
     def prepare(self, request: Request) -> Operation:
         """Find what a request asks for.

@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from gqlink.auth import Token, TokenSigner
+from gqlink.chat.accounts import Accounts
+from gqlink.chat.login import SessionPosts
+from gqlink.chat.post import Post
+from gqlink.chat.refresh_tokens import RefreshTokens
+from gqlink.chat.sessions import Grant, Sessions
+from gqlink.errors import InvalidToken, SessionRevoked, StoreUnavailable, TokenExpired
+from gqlink.server import Doorkeeper
+
+from .conftest import KEY, NOW
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy.engine import URL
+
+    from gqlink.auth import PasswordHasher
+    from gqlink.chat.store import Store
+
+ALICE = {"name": "Alice", "password": "alice123"}
+HERE = {"origin": "http://localhost"}
+
+
+class Clock:
+    """A clock that the test turns."""
+
+    now = NOW
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+@pytest.fixture
+def time() -> Clock:
+    """Now, until the test says otherwise."""
+    return Clock()
+
+
+@pytest.fixture
+def sessions(store: Store, accounts: Accounts, signer: TokenSigner, time: Clock) -> Sessions:
+    """Sessions of an hour, with tokens of a minute."""
+    return Sessions(
+        store,
+        accounts=accounts,
+        signer=signer,
+        refresh_tokens=RefreshTokens([KEY]),
+        token_lifetime=60.0,
+        lifetime=3600.0,
+        clock=time,
+    )
+
+
+@pytest.fixture
+async def grant(accounts: Accounts, sessions: Sessions) -> Grant:
+    """What alice holds after her login."""
+    return await sessions.open(await accounts.check("alice", password="alice123"))
+
+
+@pytest.fixture
+async def client(accounts: Accounts, sessions: Sessions) -> AsyncIterator[httpx2.AsyncClient]:
+    """A browser that shows a page of this server, as far as cookies go."""
+    posts = SessionPosts(accounts, sessions=sessions)
+    doorkeeper = Doorkeeper(("localhost",), ("http://dev.example:*",))
+    answers = {"/login": posts.login, "/refresh": posts.refresh, "/logout": posts.logout}
+    app = Starlette(routes=[Route(path, Post(answer, doorkeeper=doorkeeper)) for path, answer in answers.items()])
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client:
+        yield client
+
+
+async def test_a_session_outlives_its_access_tokens(
+    sessions: Sessions, grant: Grant, signer: TokenSigner, time: Clock
+) -> None:
+    """Each token it grants is for the same subject and the same session."""
+    time.now += 1800
+    renewed = await sessions.renew(grant.refresh_token)
+    first = signer.verify(grant.token, now=NOW)
+    second = signer.verify(renewed.token, now=time.now)
+    assert (renewed.name, second.subject, second.session) == ("alice", "alice", first.session)
+    assert first.session
+    assert second.token_id != first.token_id
+    assert renewed.session_expires_in == 1800
+
+
+async def test_nothing_outlives_the_session(sessions: Sessions, grant: Grant, time: Clock) -> None:
+    """The last access token is shorter, and then the password is asked for again."""
+    time.now += 3590
+    assert (await sessions.renew(grant.refresh_token)).expires_in == pytest.approx(10)
+    time.now += 10
+    with pytest.raises(TokenExpired):
+        await sessions.renew(grant.refresh_token)
+
+
+async def test_a_session_that_was_ended_stays_so(sessions: Sessions, grant: Grant) -> None:
+    """To end it twice is harmless."""
+    await sessions.end(grant.refresh_token)
+    await sessions.end(grant.refresh_token)
+    with pytest.raises(SessionRevoked):
+        await sessions.renew(grant.refresh_token)
+
+
+async def test_sessions_of_one_person_are_ended_one_by_one(
+    accounts: Accounts, sessions: Sessions, grant: Grant
+) -> None:
+    """Logging out on the phone leaves the desk alone."""
+    other = await sessions.open(await accounts.check("alice", password="alice123"))
+    await sessions.end(other.refresh_token)
+    assert await sessions.renew(grant.refresh_token)
+
+
+async def test_a_token_of_another_generation_is_of_no_use(
+    sessions: Sessions, grant: Grant, signer: TokenSigner
+) -> None:
+    """Nor is one of a session that nobody has begun."""
+    session = signer.verify(grant.token, now=NOW).session
+    assert session is not None
+    for forged in (RefreshTokens([KEY]).write(session, generation=2), RefreshTokens([KEY]).write("x", generation=1)):
+        with pytest.raises(InvalidToken):
+            await sessions.renew(forged)
+
+
+async def test_a_session_of_the_demo_ends_with_the_demo(
+    store: Store, hasher: PasswordHasher, signer: TokenSigner
+) -> None:
+    """Its password is public, and so may its refresh token be."""
+
+    def sessions(*, demo: bool) -> tuple[Accounts, Sessions]:
+        accounts = Accounts(store, hasher=hasher, demo=demo)
+        tokens = RefreshTokens([KEY])
+        return accounts, Sessions(
+            store, accounts=accounts, signer=signer, refresh_tokens=tokens, token_lifetime=60, lifetime=3600
+        )
+
+    accounts, demo = sessions(demo=True)
+    await accounts.seed_demo()
+    grant = await demo.open(await accounts.check("bob", password="bob123"))
+    assert await demo.renew(grant.refresh_token)
+    with pytest.raises(SessionRevoked):
+        await sessions(demo=False)[1].renew(grant.refresh_token)
+
+
+async def test_old_sessions_are_forgotten_and_no_token_is_stored(
+    accounts: Accounts, sessions: Sessions, grant: Grant, time: Clock, url: URL
+) -> None:
+    """The table holds what is needed, and nothing that a thief of the database could use."""
+    time.now += 4000
+    await sessions.open(await accounts.check("bob", password="bobby123"))
+    with closing(sqlite3.connect(str(url.database))) as connection:
+        rows = connection.execute("SELECT * FROM sessions").fetchall()
+    assert len(rows) == 1
+    assert datetime.fromtimestamp(time.now, UTC).strftime("%H:%M:%S") in str(rows)
+    assert grant.refresh_token.reveal().rpartition(".")[2] not in str(rows)
+
+
+async def test_a_refresh_token_in_the_body_is_answered_in_the_body(client: httpx2.AsyncClient) -> None:
+    """For clients that are no browsers; no cookie is set."""
+    given = (await client.post("/login", json=ALICE)).json()["refreshToken"]
+    answer = await client.post("/refresh", json={"refreshToken": given})
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json().keys() == {"token", "expiresIn", "name", "refreshToken"}
+    assert answer.json()["name"] == "alice"
+    assert "set-cookie" not in answer.headers
+
+
+async def test_a_browser_gets_a_cookie_that_no_script_can_read(client: httpx2.AsyncClient) -> None:
+    """HttpOnly, SameSite=Strict, for two paths only, as long as the session; the answer does not hold the token."""
+    answer = await client.post("/login", json=ALICE | {"cookie": True})
+    assert answer.json().keys() == {"token", "expiresIn"}
+    cookies = [set(text.lower().split("; ")) for text in answer.headers.get_list("set-cookie")]
+    assert [{"path=/refresh"} & each or {"path=/logout"} & each for each in cookies] == [
+        {"path=/refresh"},
+        {"path=/logout"},
+    ]
+    for each in cookies:
+        assert {"httponly", "samesite=strict", "max-age=3600"} <= each
+        assert "secure" not in each
+    assert (await client.get("/login")).request.headers.get("cookie") is None
+
+
+async def test_over_https_the_cookie_stays_there(client: httpx2.AsyncClient) -> None:
+    """Secure."""
+    answer = await client.post("https://localhost/login", json=ALICE | {"cookie": True})
+    assert all("; Secure" in text for text in answer.headers.get_list("set-cookie"))
+
+
+async def test_the_cookie_is_exchanged_for_an_access_token(client: httpx2.AsyncClient, signer: TokenSigner) -> None:
+    """That is how a page that was reloaded knows who is logged in; the refresh token stays out of the answer."""
+    await client.post("/login", json=ALICE | {"cookie": True})
+    for body in ("", "{}"):
+        answer = await client.post("/refresh", headers=HERE | {"content-type": "application/json"}, content=body)
+        assert answer.json().keys() == {"token", "expiresIn", "name"}
+        assert signer.verify(Token(answer.json()["token"]), now=NOW).subject == "alice"
+
+
+@pytest.mark.parametrize("path", ["/refresh", "/logout"])
+@pytest.mark.parametrize("headers", [{}, {"origin": "https://evil.example"}, {"origin": "null"}])
+async def test_a_cookie_counts_for_our_own_pages_only(
+    client: httpx2.AsyncClient, path: str, headers: dict[str, str]
+) -> None:
+    """A browser says the Origin of every POST."""
+    await client.post("/login", json=ALICE | {"cookie": True})
+    answer = await client.post(path, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "FORBIDDEN")
+    assert "set-cookie" not in answer.headers
+    assert (await client.post("/refresh", headers=HERE)).status_code == 200
+
+
+async def test_an_allowed_origin_is_as_good_as_our_own(client: httpx2.AsyncClient) -> None:
+    """Such as that of a development server."""
+    await client.post("/login", json=ALICE | {"cookie": True})
+    assert (await client.post("/refresh", headers={"origin": "http://dev.example:5173"})).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/login", "/refresh", "/logout"])
+async def test_no_endpoint_answers_under_a_foreign_name(client: httpx2.AsyncClient, path: str) -> None:
+    """Its page may have rebound the name to this machine."""
+    answer = await client.post(path, json=ALICE, headers={"host": "evil.example"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BAD_USER_INPUT")
+
+
+@pytest.mark.parametrize("body", [None, {}, {"refreshToken": None}, {"refreshToken": ""}, {"refreshToken": "nonsense"}])
+async def test_whoever_has_no_session_gets_no_token(client: httpx2.AsyncClient, body: object) -> None:
+    """401, and one sentence for all of them that have a token."""
+    answer = await client.post("/refresh", json=body) if body is not None else await client.post("/refresh")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_what_is_sent_counts_whatever_the_cookie_says(client: httpx2.AsyncClient) -> None:
+    """Explicit beats ambient; an explicit null is nobody."""
+    await client.post("/login", json=ALICE | {"cookie": True})
+    assert (await client.post("/refresh", json={"refreshToken": None}, headers=HERE)).status_code == 401
+    assert (await client.post("/logout", json={"refreshToken": None}, headers=HERE)).status_code == 204
+    bob = (await client.post("/login", json={"name": "bob", "password": "bobby123"})).json()["refreshToken"]
+    assert (await client.post("/refresh", json={"refreshToken": bob}, headers=HERE)).json()["name"] == "bob"
+
+
+async def test_a_logout_ends_the_session_and_the_cookie(client: httpx2.AsyncClient) -> None:
+    """Somebody who has copied the cookie has nothing."""
+    await client.post("/login", json=ALICE | {"cookie": True})
+    copied = client.cookies.get("gqlink_refresh", path="/refresh")
+    answer = await client.post("/logout", headers=HERE)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert len(client.cookies) == 0
+    refused = await client.post("/refresh", json={"refreshToken": copied})
+    assert (refused.status_code, refused.json()["error"]["message"]) == (401, "Session revoked.")
+
+
+async def test_a_logout_by_refresh_token_leaves_the_cookie_alone(client: httpx2.AsyncClient) -> None:
+    """It is of another session."""
+    await client.post("/login", json=ALICE | {"cookie": True})
+    other = (await client.post("/login", json=ALICE)).json()["refreshToken"]
+    assert "set-cookie" not in (await client.post("/logout", json={"refreshToken": other})).headers
+    assert (await client.post("/refresh", json={"refreshToken": other})).status_code == 401
+    assert (await client.post("/refresh", headers=HERE)).status_code == 200
+
+
+async def test_a_logout_by_access_token_ends_its_session(client: httpx2.AsyncClient, time: Clock) -> None:
+    """For whoever has kept nothing else; one that has expired ends nothing."""
+    grants = [(await client.post("/login", json=ALICE)).json() for _ in range(2)]
+    for grant, seconds in zip(grants, (0, 100), strict=True):
+        time.now += seconds
+        await client.post("/logout", headers={"authorization": f"Bearer {grant['token']}"})
+    statuses = [
+        (await client.post("/refresh", json={"refreshToken": grant["refreshToken"]})).status_code for grant in grants
+    ]
+    assert statuses == [401, 200]
+
+
+@pytest.mark.parametrize("body", [None, {}, {"refreshToken": "nonsense"}])
+async def test_whoever_has_no_session_is_logged_out_already(client: httpx2.AsyncClient, body: object) -> None:
+    """It is no error."""
+    answer = await client.post("/logout", json=body) if body is not None else await client.post("/logout")
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+@pytest.mark.parametrize("path", ["/refresh", "/logout"])
+async def test_a_form_of_another_site_is_not_taken(client: httpx2.AsyncClient, path: str) -> None:
+    """Only JSON is, which a browser asks about first."""
+    assert (await client.post(path, data={"refreshToken": "x"})).status_code == 415
+    assert (await client.post(path, json={"refreshToken": 1})).status_code == 400
+    assert (await client.get(path)).status_code == 405
+
+
+async def test_a_database_that_is_down_ends_no_session(
+    client: httpx2.AsyncClient, sessions: Sessions, grant: Grant, store: Store
+) -> None:
+    """503: the answer is not known, and asking again may help."""
+    await store.aclose()
+    with pytest.raises(StoreUnavailable):
+        await sessions.renew(grant.refresh_token)
+    body = {"refreshToken": grant.refresh_token.reveal()}
+    assert [(await client.post(path, json=body)).status_code for path in ("/refresh", "/logout")] == [503, 503]
