@@ -10,10 +10,11 @@ SCHEMA = build_schema(
 )
 
 
-def documents(schema: GraphQLSchema = SCHEMA, **options: int) -> Documents:
+def documents(
+    schema: GraphQLSchema = SCHEMA, *, size: int = 10, characters: int = 10_000, debug: bool = False
+) -> Documents:
     """Make a store."""
-    debug = bool(options.pop("debug", 0))
-    return Documents(schema, **{"size": 10, "characters": 10_000, **options}, debug=debug)
+    return Documents(schema, size=size, characters=characters, debug=debug)
 
 
 def valid(store: Documents, query: str) -> DocumentNode:
@@ -96,13 +97,13 @@ def test_a_document_nested_too_deeply_is_refused_with_a_sentence() -> None:
 def test_introspection_is_for_debugging(query: str) -> None:
     """Production does not describe itself; `__typename` is no introspection."""
     assert isinstance(documents().find(query), InvalidDocument)
-    assert isinstance(documents(debug=1).find(query), DocumentNode)
+    assert isinstance(documents(debug=True).find(query), DocumentNode)
     assert isinstance(documents().find("{ __typename }"), DocumentNode)
 
 
 def test_suggestions_are_for_debugging() -> None:
     """A stranger learns no names from them."""
-    quiet, helpful = documents().find("{ helo }"), documents(debug=1).find("{ helo }")
+    quiet, helpful = documents().find("{ helo }"), documents(debug=True).find("{ helo }")
     assert isinstance(quiet, InvalidDocument)
     assert isinstance(helpful, InvalidDocument)
     assert "hello" not in str(quiet.errors)

@@ -9,6 +9,7 @@ A request is `application/json`, at most 64 KiB; fields beyond those asked for a
 | 401    | `UNAUTHENTICATED`        | a wrong name or password, a refresh token that is of no use (any more)      |
 | 403    | `FORBIDDEN`              | a page of a foreign Origin; a cookie without an Origin                      |
 | 405    | `METHOD_NOT_ALLOWED`     | anything but POST                                                           |
+| 408    | `LIMIT_EXCEEDED`         | a body that does not arrive within 10 seconds                               |
 | 413    | `LIMIT_EXCEEDED`         | a body over 64 KiB                                                          |
 | 415    | `UNSUPPORTED_MEDIA_TYPE` | not `application/json`                                                      |
 | 503    | `UNAVAILABLE`            | the database does not answer, or too many log in at once                    |
@@ -19,6 +20,7 @@ and the answer is no.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from gqlink.server import Doorkeeper
 
 BODY_BYTES: Final = 64 * 1024
+BODY_SECONDS: Final = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -156,8 +159,13 @@ def json_answer(
 
 async def _body(request: Request) -> bytes:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES:
-            raise PostRefused(413, "LIMIT_EXCEEDED", f"A body has at most {BODY_BYTES} bytes.")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > BODY_BYTES:
+                    raise PostRefused(413, "LIMIT_EXCEEDED", f"A body has at most {BODY_BYTES} bytes.")
+    except TimeoutError:
+        message = f"The body did not arrive within {BODY_SECONDS:g} seconds."
+        raise PostRefused(408, "LIMIT_EXCEEDED", message, headers={"connection": "close"}) from None
     return bytes(body)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -16,12 +17,15 @@ from gqlink.chat.tables import messages, rooms, sessions, users
 from gqlink.errors import BadUserInput, LoginRequired, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
     from datetime import datetime
 
     from sqlalchemy import Row
     from sqlalchemy.engine import URL
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 _ACCOUNTS = select(users.c.id, users.c.name, users.c.password_hash, users.c.is_demo)
 _SESSIONS = select(
@@ -51,6 +55,24 @@ _MESSAGES = (
 )
 
 
+def _whole(
+    read: Callable[Concatenate[Store, Arguments], Coroutine[object, object, Result]],
+) -> Callable[Concatenate[Store, Arguments], Coroutine[object, object, Result]]:
+    """Let a read run to its end although its caller is cancelled.
+
+    A connection that is cut off in the middle of a query can only be thrown away, and not every driver does it well.
+    """
+
+    @wraps(read)
+    async def run(store: Store, /, *args: Arguments.args, **options: Arguments.kwargs) -> Result:
+        task = asyncio.ensure_future(read(store, *args, **options))
+        store._reads.add(task)  # noqa: SLF001 -- the store's own
+        task.add_done_callback(store._forget_read)  # noqa: SLF001
+        return await asyncio.shield(task)
+
+    return run
+
+
 class Store:
     """Accounts, sessions, rooms and messages in one database.
 
@@ -61,6 +83,7 @@ class Store:
     def __init__(self, url: URL) -> None:
         self._url = url
         self._engine: AsyncEngine | None = None
+        self._reads: set[asyncio.Future[Any]] = set()
 
     async def open(self) -> None:
         """Migrate the database, then get ready.
@@ -76,8 +99,11 @@ class Store:
         """Close every connection; what comes later is refused."""
         engine, self._engine = self._engine, None
         if engine is not None:
+            if self._reads:
+                await asyncio.wait(self._reads)
             await engine.dispose()
 
+    @_whole
     async def check(self) -> None:
         """Ask the database for a sign of life.
 
@@ -87,6 +113,7 @@ class Store:
         async with self._reading() as connection:
             await connection.execute(text("SELECT 1"))
 
+    @_whole
     async def account(self, name: str) -> Account | None:
         """Find an account by its name, in any case."""
         async with self._reading() as connection:
@@ -136,6 +163,7 @@ class Store:
             await connection.execute(new)
         return session
 
+    @_whole
     async def session(self, session_id: str) -> Session | None:
         """Find a session by its id, also one that has ended."""
         async with self._reading() as connection:
@@ -151,18 +179,21 @@ class Store:
         async with self._writing() as connection:
             await connection.execute(update(sessions).where(goes_on).values(ended_at=ended_at))
 
+    @_whole
     async def rooms(self) -> list[Room]:
         """List the rooms in the order of their ids."""
         async with self._reading() as connection:
             rows = await connection.execute(_ROOMS.order_by(rooms.c.id))
             return [Room(row.id, row.title) for row in rows]
 
+    @_whole
     async def room(self, room_id: str) -> Room | None:
         """Find a room by its id."""
         async with self._reading() as connection:
             row = (await connection.execute(_ROOMS.where(rooms.c.id == room_id))).first()
         return None if row is None else Room(row.id, row.title)
 
+    @_whole
     async def messages(self, room: Room, *, last: int, before: int | None = None) -> list[Message]:
         """Read the newest `last` messages of a room, oldest first; with `before`, of those with a smaller id."""
         query = _MESSAGES.where(messages.c.room_id == room.id).order_by(messages.c.id.desc()).limit(last)
@@ -217,6 +248,11 @@ class Store:
         with _translated():
             async with self._opened().execution_options(**WRITING).begin() as connection:
                 yield connection
+
+    def _forget_read(self, task: asyncio.Future[Any]) -> None:
+        self._reads.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, in case that nobody is left to be told
 
     def _opened(self) -> AsyncEngine:
         if self._engine is None:
