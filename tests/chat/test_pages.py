@@ -121,11 +121,9 @@ def _rows(folder: Path) -> int:
 async def _ask_over_socket(url: str, query: str) -> dict[str, Any]:
     """Ask as nobody, over a socket; the payload of the answer."""
     async with asyncio.timeout(10), connect(url, subprotocols=[Subprotocol("graphql-transport-ws")]) as socket:
-        for message in (
-            {"type": "connection_init", "payload": {"accessToken": None}},
-            {"type": "subscribe", "id": "1", "payload": {"query": query}},
-        ):
-            await socket.send(json.dumps(message))
+        await socket.send(json.dumps({"type": "connection_init", "payload": {"accessToken": None}}))
+        await socket.recv()  # the ack; an operation before it would be 4401
+        await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": {"query": query}}))
         async for text in socket:
             message = json.loads(text)
             if message["type"] in {"next", "error"}:
