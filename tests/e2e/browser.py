@@ -152,7 +152,9 @@ class Person:
         self._problems.append(f"error: {error.message}")
 
     def _on_request_failed(self, request: Request) -> None:
-        self._problems.append(f"request: {request.method} {request.url}: {request.failure}")
+        # Aborted is what the page gave up itself, such as what was under way when it was left.
+        if request.failure != "net::ERR_ABORTED":
+            self._problems.append(f"request: {request.method} {request.url}: {request.failure}")
 
     def _on_response(self, response: Response) -> None:
         if response.status >= _FAILED:

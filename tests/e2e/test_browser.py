@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -16,31 +16,27 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.mark.parametrize(
-    ("script", "problem"),
+    ("script", "event", "problem"),
     [
-        (
-            "document.head.append(Object.assign(document.createElement('script'), {text: '1'}))",
-            "script-src-elem refused",
-        ),
-        ("fetch('/nowhere')", "response: GET http://localhost:.*/nowhere: 404"),
-        ("fetch('http://127.0.0.1:9/').catch(() => 0)", "connect-src refused"),
-        ("setTimeout(() => { throw Error('thrown') })", "error: thrown"),
-        ("console.error('said')", "console: said"),
+        ("document.head.append(Object.assign(document.createElement('script'), {text: '1'}))", "console", "script-src"),
+        ("fetch('http://127.0.0.1:9/').catch(() => 0)", "console", "connect-src"),
+        ("fetch('/nowhere')", "console", "status of 404"),
+        ("setTimeout(() => { throw Error('thrown') })", "pageerror", "thrown"),
+        ("console.error('said')", "console", "said"),
     ],
 )
 async def test_what_goes_wrong_in_a_page_is_noticed(
-    chat: ChatServer, meet: MeetPerson, script: str, problem: str
+    chat: ChatServer, meet: MeetPerson, script: str, event: Literal["console", "pageerror"], problem: str
 ) -> None:
     """A refusal by the policy, a request that fails, an error that nobody catches."""
     somebody = await meet()
-    page = await somebody.tab(f"{chat.url}/")
-    async with page.expect_console_message() if "thrown" not in script else page.expect_event("pageerror"):
-        await page.evaluate(f"() => {{ {script} }}")
-    await page.reload()
-    assert somebody.problems != []
-    somebody.expects(problem)
-    somebody.expects("^console: (Refused|Failed to load|Executing|Connecting|Fetch)")  # the browser's own words for it
+    page = await somebody.tab(chat.url)
+    await page.wait_for_load_state("networkidle")
     assert somebody.problems == []
+    async with page.expect_event(event):
+        await page.evaluate(f"() => {{ {script} }}")
+    assert any(problem in text for text in somebody.problems)
+    somebody.expects("")
 
 
 async def test_axe_notices_a_picture_without_words(chat: ChatServer, meet: MeetPerson) -> None:
