@@ -1,0 +1,33 @@
+"""axe-core, which finds the barriers in a page that a program can find."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from interop.node import install
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
+_FOLDER: Final = Path(__file__).parent / "npm"
+_RUN: Final = """async () => (await axe.run()).violations.map(({ id, help, nodes }) =>
+    `${id}: ${help}: ${nodes.map(({ html }) => html).join("  ")}`)"""
+
+
+async def violations(page: Page) -> list[str]:
+    """Judge a page as it stands by all of axe's rules; say what it breaks.
+
+    Args:
+        page: Any; the browser's debugger brings the program in, so the page's policy is untouched.
+    """
+    await page.evaluate(_source())
+    found: list[str] = await page.evaluate(_RUN)
+    return found
+
+
+@cache
+def _source() -> str:
+    install(_FOLDER)
+    return (_FOLDER / "node_modules" / "axe-core" / "axe.min.js").read_text()
