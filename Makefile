@@ -52,7 +52,7 @@ cores: $(VENV)/.dev-ready
 	COVERAGE_FILE=.coverage.cores $(BIN)/coverage run --source=$(CORE_ROOMS) -m pytest -q $(CORES)
 	COVERAGE_FILE=.coverage.cores $(BIN)/coverage report --fail-under=100 --skip-covered --show-missing
 
-rooms: $(VENV)/.dev-ready pages
+rooms: $(VENV)/.dev-ready pages $(VENV)/.chromium-ready
 	$(BIN)/python -m pytest -q $(addprefix --ignore=,$(CORES))
 
 tidy: $(VENV)/.dev-ready
@@ -84,6 +84,16 @@ $(VENV)/.dev-ready: requirements/dev.txt pyproject.toml hatch_build.py | $(VENV)
 	@echo "Installing gqlink"
 	@$(INSTALL_GQLINK)
 	@touch $@ $(VENV)/.run-ready
+
+# The end-to-end tests drive the machine's own browser.
+$(VENV)/.chromium-ready: | $(VENV)/bin/python
+	@$(FIND_CHROMIUM) || $(INSTALL_CHROMIUM) || \
+		(echo "The end-to-end tests need Chromium on PATH. On Debian: apt-get install chromium" >&2 && false)
+	@touch $@
+
+FIND_CHROMIUM = (command -v chromium || command -v chromium-browser || command -v google-chrome) >/dev/null
+INSTALL_CHROMIUM = (test "$$(id -u)" -eq 0 && command -v apt-get >/dev/null && echo "Installing Chromium" && \
+	apt-get update -q && apt-get install -y -q chromium)
 
 # The pages and the stock JavaScript clients need Node: the machine's, or one out of a Python wheel.
 FIND_NODE = $(BIN)/python hatch_build.py find-node >/dev/null 2>&1 || \

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from e2e.chat_server import ChatServer
 
 WIDE: Final[WindowOptions] = {"viewport": {"width": 1200, "height": 760}}
+TALL: Final[WindowOptions] = {"viewport": {"width": 1200, "height": 960}}  # so that both connections are seen
 TALK: Final = (
     ("bob", "Morning! Has anybody seen the new schema?"),
     ("charlie", "Yes. Subscriptions work now, over the same socket."),
@@ -72,7 +73,7 @@ async def take_pages(browser: Browser, chat: ChatServer) -> None:
 
 async def take_frames(browser: Browser, chat: ChatServer) -> None:
     """The lesson: the socket says null after the login, too; then it says who is signed in."""
-    async with person(browser, **WIDE) as alice:
+    async with person(browser, **TALL) as alice:
         page = await at_chat(alice, chat)
         await page.panel.get_by_role("radio", name="object").check()
         await page.page.get_by_role("main").get_by_role("button", name="Sign in as alice").click()
