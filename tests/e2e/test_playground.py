@@ -44,7 +44,7 @@ async def test_who_signed_in_in_the_playground_is_known_over_http_and_on_one_soc
     tab = await alice.tab(f"{chat.url}/playground")
     page = PlaygroundPage(tab)
     await page.sign_in("alice")
-    async with tab.expect_request("**/graphql", timeout=10_000) as asked:
+    async with tab.expect_request("**/graphql") as asked:
         await page.run("WhoAmI")
     request: Request = await asked.value
     assert (request.headers["authorization"][:7], "cookie" in request.headers) == ("Bearer ", False)
