@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from e2e.chat_server import ChatServer
 
 WIDE: Final[WindowOptions] = {"viewport": {"width": 1200, "height": 760}}
-TALL: Final[WindowOptions] = {"viewport": {"width": 1200, "height": 960}}  # so that both connections are seen
+TALL: Final[WindowOptions] = {"viewport": {"width": 1200, "height": 1000}}  # so that both connections are seen
 TALK: Final = (
     ("bob", "Morning! Has anybody seen the new schema?"),
     ("charlie", "Yes. Subscriptions work now, over the same socket."),

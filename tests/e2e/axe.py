@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     from playwright.async_api import Page
 
 _FOLDER: Final = Path(__file__).parent / "npm"
-_RUN: Final = """async () => (await axe.run()).violations.map(({ id, help, nodes }) =>
-    `${id}: ${help}: ${nodes.map(({ html }) => html).join("  ")}`)"""
+# A colour on its way from one to another has a contrast of neither.
+_RUN: Final = """async () => {
+    for (let frames = 0; frames < 2; frames += 1) await new Promise(requestAnimationFrame);
+    await Promise.allSettled(document.getAnimations().map(({ finished }) => finished));
+    const { violations } = await axe.run();
+    return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join("  ")}`);
+}"""
 
 
 async def violations(page: Page) -> list[str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         WebSocket,
     )
 
-WITHIN_MILLISECONDS: Final = 10_000
+WITHIN_MILLISECONDS: Final = 20_000
 DESKTOP: Final[ViewportSize] = {"width": 1280, "height": 800}
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 
