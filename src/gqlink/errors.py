@@ -1,5 +1,7 @@
 """Every exception that gqlink raises; the class says whose fault it is.
 
+One file, longer than most here, because a reader who meets an error looks for it in one place.
+
 ```text
 GqlinkError
 ├── MissingExtra                     an optional dependency is not installed

@@ -28,7 +28,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
-from gqlink.errors import AuthError, AuthUnavailable, GqlinkError, StoreUnavailable
+from gqlink.errors import AuthError, AuthUnavailable, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -46,8 +46,8 @@ log = logging.getLogger(__name__)
 Form = TypeVar("Form", bound=msgspec.Struct)
 
 
-class PostRefused(GqlinkError):
-    """A request that does not get what it wants.
+class PostRefused(Exception):
+    """A request that does not get what it wants; it never leaves this room, so it is not in `gqlink.errors`.
 
     Args:
         status: The HTTP status.
