@@ -21,9 +21,9 @@ from gqlink.client import (
     split,
 )
 from gqlink.errors import OperationFailed
+from gqlink.testing import FaultProxy
 from interop.chat_http import ADD_MESSAGE, MESSAGES
 from interop.line_process import PATIENCE
-from interop.proxy import CuttingProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -260,8 +260,8 @@ class Stories:
         """S5: the function is called a second time, and the same subscription goes on."""
         alice, fresh = [await bench.server.fresh_token("alice") for _ in range(2)]
         person = Person(alice)
-        async with CuttingProxy(bench.server.port) as proxy:
-            link = bench.link(person.params, port=proxy.port)
+        async with FaultProxy(f"127.0.0.1:{bench.server.port}") as proxy:
+            link = bench.link(person.params, port=int(proxy.authority.rpartition(":")[2]))
             async with Client(link) as client, client.subscribe(LIVE) as events:
                 await bench.server.wait_listening()
                 await bench.server.http.say("before the cut", token=alice)

@@ -16,11 +16,11 @@ from gql.transport.aiohttp_websockets import AIOHTTPWebsocketsTransport
 from gql.transport.exceptions import TransportConnectionFailed, TransportError, TransportQueryError
 from gql.transport.websockets import WebsocketsTransport
 
+from gqlink.testing import FaultProxy
 from interop.chat_http import ADD_MESSAGE, MESSAGES
 from interop.forging import REASONS
 from interop.harness import LEGACY, MODERN
 from interop.line_process import PATIENCE
-from interop.proxy import CuttingProxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -158,8 +158,8 @@ async def test_s5_a_cut_connection_ends_the_subscription_and_the_same_client_con
     make_transport: MakeTransport, chat: ServedChat
 ) -> None:
     """S5: the iterator raises, the user enters the client once more, with the payload of then."""
-    async with CuttingProxy(chat.port) as proxy:
-        transport = make_transport(f"ws://127.0.0.1:{proxy.port}/graphql", chat.token("alice"))
+    async with FaultProxy(f"127.0.0.1:{chat.port}") as proxy:
+        transport = make_transport(f"ws://{proxy.authority}/graphql", chat.token("alice"))
         client = Client(transport=transport)
         async with client as session, listening(session, chat) as heard:
             await chat.http.say("before the cut", token=chat.token("bob"))

@@ -11,10 +11,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from gqlink.testing import FaultProxy
 from interop.chat_http import ADD_MESSAGE, MESSAGES
 from interop.harness import DRIVERS, LEGACY, MODERN, Driver, NodeServer, ToolMissing, fingerprint
 from interop.node import first_recent
-from interop.proxy import CuttingProxy
 
 if TYPE_CHECKING:
     from interop.harness import StockClient
@@ -114,8 +114,8 @@ async def test_a_cut_connection_is_dialled_again_with_what_the_function_says_the
 ) -> None:
     """S5: the function is called a second time, and the same subscription goes on."""
     alice = await node_server.http.login("alice")
-    async with CuttingProxy(node_server.port) as proxy:
-        await stock_client.create(f"ws://127.0.0.1:{proxy.port}/graphql", token=alice)
+    async with FaultProxy(f"127.0.0.1:{node_server.port}") as proxy:
+        await stock_client.create(f"ws://{proxy.authority}/graphql", token=alice)
         stock_client.subscribe("live", LIVE)
         await node_server.wait_for("listening")
         proxy.cut()

@@ -8,11 +8,11 @@ import pytest
 
 from gqlink.client import Client
 from gqlink.errors import ConnectionEnded, ConnectionRefused
+from gqlink.testing import FaultProxy
 from interop.chat_http import ADD_MESSAGE
 from interop.forging import tampered
 from interop.harness import LEGACY, MODERN, NodeServer
 from interop.own_stories import LIVE, Bench, Person, Stories, hear, said
-from interop.proxy import CuttingProxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,10 +54,10 @@ class TestWithNode(Stories):
 @pytest.mark.parametrize("negotiate", [False, True], ids=["as it comes", "negotiating"])
 async def test_a_legacy_server_that_is_offered_both_is_understood(*, negotiate: bool) -> None:
     """As it comes it accepts the newer, closes 1002 and is dialled again in its own; from then on only in that."""
-    async with NodeServer(LEGACY, negotiate=negotiate) as server, CuttingProxy(server.port) as proxy:
+    async with NodeServer(LEGACY, negotiate=negotiate) as server, FaultProxy(f"127.0.0.1:{server.port}") as proxy:
         bench = Bench(server, BOTH)
         alice = await server.fresh_token("alice")
-        link = bench.link({"accessToken": alice}, port=proxy.port)
+        link = bench.link({"accessToken": alice}, port=int(proxy.authority.rpartition(":")[2]))
         async with Client(link) as client, client.subscribe(LIVE) as events:
             await server.wait_listening()
             assert link.state.subprotocol == LEGACY

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gqlink.testing import FaultProxy
 from interop.chat_http import ADD_MESSAGE, MESSAGES
 from interop.forging import REASONS
 from interop.harness import LEGACY, StockClient, fingerprint
-from interop.proxy import CuttingProxy
 
 if TYPE_CHECKING:
     from interop.served_chat import ServedChat
@@ -123,8 +123,8 @@ async def test_s5_a_cut_connection_is_dialled_again_with_what_the_function_says_
 ) -> None:
     """S5: the function is called a second time, and the same subscription goes on."""
     alice = chat.token("alice")
-    async with CuttingProxy(chat.port) as proxy:
-        await stock_client.create(f"ws://127.0.0.1:{proxy.port}/graphql", token=alice)
+    async with FaultProxy(f"127.0.0.1:{chat.port}") as proxy:
+        await stock_client.create(f"ws://{proxy.authority}/graphql", token=alice)
         stock_client.subscribe("live", LIVE)
         await chat.wait_listening()
         await chat.http.say("before the cut", token=alice)
