@@ -1,7 +1,17 @@
 import msgspec
 import pytest
 
-from gqlink.protocol import AckAddition, ack_payload, read_ack
+from gqlink.protocol import (
+    AckAddition,
+    Renewal,
+    RenewalOutcome,
+    ack_payload,
+    outcome_payload,
+    read_ack,
+    read_outcome,
+    read_renewal,
+    renewal_payload,
+)
 
 
 def test_the_addition_of_the_ack_has_the_documented_shape() -> None:
@@ -29,3 +39,41 @@ def test_a_newer_server_may_add_more() -> None:
 def test_any_other_server_has_added_nothing(payload: dict[str, object] | None) -> None:
     """No payload, no key of ours, or something else under it: nothing is known of the identity."""
     assert read_ack(payload) is None
+
+
+def test_a_renewal_carries_a_token_and_a_number_under_the_same_key() -> None:
+    """What a client puts into a ping a server reads; who looks at the value does not see the token."""
+    renewal = Renewal(seq=3, access_token="a-secret")
+
+    assert renewal_payload(renewal) == {"gqlink": {"seq": 3, "accessToken": "a-secret"}}
+    assert read_renewal(renewal_payload(renewal)) == renewal
+    assert "a-secret" not in repr(renewal)
+
+
+@pytest.mark.parametrize(
+    "payload", [None, {"at": 1}, {"gqlink": {}}, {"gqlink": {"seq": "1", "accessToken": "x"}}, {"gqlink": {"seq": 1}}]
+)
+def test_any_other_ping_is_no_renewal(payload: dict[str, object] | None) -> None:
+    """Without a number or a token in their types there is nothing to answer."""
+    assert read_renewal(payload) is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "written"),
+    [
+        (RenewalOutcome(seq=1, expires_in=120.0), {"seq": 1, "expiresIn": 120.0}),
+        (RenewalOutcome(seq=2), {"seq": 2, "expiresIn": None}),
+        (RenewalOutcome(seq=3, error="Token invalid"), {"seq": 3, "error": "Token invalid"}),
+    ],
+)
+def test_the_outcome_of_a_renewal_says_of_which_and_for_how_long_or_why_not(
+    outcome: RenewalOutcome, written: dict[str, object]
+) -> None:
+    """Either seconds, null for no end, or an error: never both."""
+    assert outcome_payload(outcome) == {"gqlink": written}
+    assert read_outcome(outcome_payload(outcome)) == outcome
+
+
+def test_any_other_pong_is_no_outcome() -> None:
+    """An echo of somebody's own payload says nothing of a renewal."""
+    assert read_outcome({"at": 1}) is None

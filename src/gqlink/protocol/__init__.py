@@ -4,7 +4,17 @@
 conversation, `closing` the close codes with the verdict a client draws from each, `additions` what gqlink adds.
 """
 
-from gqlink.protocol.additions import AckAddition, ack_payload, read_ack
+from gqlink.protocol.additions import (
+    AckAddition,
+    Renewal,
+    RenewalOutcome,
+    ack_payload,
+    outcome_payload,
+    read_ack,
+    read_outcome,
+    read_renewal,
+    renewal_payload,
+)
 from gqlink.protocol.client import ClientConnection
 from gqlink.protocol.closing import (
     CLOSINGS,
@@ -68,6 +78,8 @@ __all__ = (
     "PingReceived",
     "PongReceived",
     "RefusalReceived",
+    "Renewal",
+    "RenewalOutcome",
     "Request",
     "ServerConnection",
     "Side",
@@ -81,7 +93,11 @@ __all__ = (
     "describe_token",
     "handshake_verdict",
     "is_sendable",
+    "outcome_payload",
     "read_ack",
+    "read_outcome",
+    "read_renewal",
     "redact",
     "redact_text",
+    "renewal_payload",
 )
