@@ -1,0 +1,151 @@
+"""One hook that says what somebody may do, and which events they may still get.
+
+It is asked when an operation arrives, over either transport, and once more for every event, in the same synchronous
+step that sends it; so it sees who the connection speaks for now, and must not wait. Whatever is not a plain yes is
+a refusal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, InlineFragmentNode, OperationType
+
+from gqlink.auth import Identity
+from gqlink.errors import LoginRequired, PermissionDenied
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from graphql import DocumentNode, SelectionSetNode
+
+    from gqlink.server.execution import Operation
+
+__all__ = ("Policy", "PolicyEvent", "PolicyOperation", "authorize", "check_policy", "describe")
+
+_log = logging.getLogger("gqlink.server")
+
+_NOTHING: Mapping[str, object] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyOperation:
+    """What somebody asks for.
+
+    Args:
+        kind: Of which type its root fields are.
+        name: The operation's own name, which its author has chosen; None where it has none.
+        fields: The names of its root fields, each once, in the order of the document: those in fragments included,
+            aliases resolved, `@skip` and `@include` taken no notice of. `__typename`, `__schema` and `__type` are
+            among them.
+        query: The whole document's text.
+        variables: As they were sent, neither checked nor with defaults.
+    """
+
+    kind: Literal["query", "mutation", "subscription"]
+    name: str | None = None
+    fields: tuple[str, ...] = ()
+    query: str = field(default="", repr=False)
+    variables: Mapping[str, object] = field(default=_NOTHING, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyEvent:
+    """One event of a subscription, about to be sent.
+
+    Args:
+        operation: The subscription.
+        data: What its source yielded: what the topic published, before any resolver saw it.
+    """
+
+    operation: PolicyOperation
+    data: object = field(default=None, repr=False)
+
+
+Policy = Callable[[Identity, PolicyOperation | PolicyEvent], bool]
+"""May this identity do this operation, or get this event? True is yes; False, `PermissionDenied` and `LoginRequired`
+are no, and so is everything else."""
+
+
+def check_policy(policy: Policy | None, identity: Identity, what: PolicyOperation | PolicyEvent) -> None:
+    """Ask the policy, if there is one.
+
+    Args:
+        policy: The application's own; without one everything is allowed.
+        identity: Who asks, or would be told.
+        what: What for.
+
+    Raises:
+        PermissionDenied: It said no, or failed: a hook that crashes lets nobody through.
+        LoginRequired: It said so.
+    """
+    if policy is None:
+        return
+    try:
+        allowed: object = policy(identity, what)
+    except (PermissionDenied, LoginRequired):
+        raise
+    # It cannot wait, so a cancellation is no more than another exception of its own.
+    except (Exception, asyncio.CancelledError) as exc:
+        _log.exception("the policy failed, and so refuses")
+        raise PermissionDenied from exc
+    if allowed is True:
+        return
+    if allowed is not False:
+        # A coroutine above all, which would pass for true.
+        _log.error("the policy returned %s, not a bool, and so refuses", type(allowed).__name__)
+        if inspect.iscoroutine(allowed):
+            allowed.close()
+    raise PermissionDenied
+
+
+def authorize(policy: Policy | None, identity: Identity, operation: Operation) -> None:
+    """Ask the policy about an operation that was prepared; see `check_policy`.
+
+    Raises:
+        PermissionDenied: It said no, or failed.
+        LoginRequired: It said so.
+    """
+    if policy is not None:
+        check_policy(policy, identity, describe(operation))
+
+
+def describe(operation: Operation) -> PolicyOperation:
+    """Say of an operation what a policy needs to know, in time proportional to the document."""
+    node = operation.node
+    request = operation.request
+    return PolicyOperation(
+        kind=_KINDS[node.operation],
+        name=None if node.name is None else node.name.value,
+        fields=tuple(dict.fromkeys(_root_fields(node.selection_set, operation.document))),
+        query=request.query,
+        variables=MappingProxyType(dict(request.variables or {})),
+    )
+
+
+_KINDS: Mapping[OperationType, Literal["query", "mutation", "subscription"]] = {
+    OperationType.QUERY: "query",
+    OperationType.MUTATION: "mutation",
+    OperationType.SUBSCRIPTION: "subscription",
+}
+
+
+def _root_fields(selected: SelectionSetNode, document: DocumentNode) -> Iterable[str]:
+    """Walk all selections on the root, each fragment once; with a stack, because fragments may nest deeply."""
+    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+    waiting = list(reversed(selected.selections))
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, FieldNode):
+            yield node.name.value
+        elif isinstance(node, InlineFragmentNode):
+            waiting += reversed(node.selection_set.selections)
+        elif isinstance(node, FragmentSpreadNode):
+            fragment = fragments.pop(node.name.value, None)
+            waiting += reversed(fragment.selection_set.selections if fragment else ())
