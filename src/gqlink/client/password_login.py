@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import ssl
 
     from gqlink.client.clock import Clock
-    from gqlink.client.tokens import CredentialsChanged, Unsubscribe
+    from gqlink.client.tokens import Changed, Unsubscribe
 
 __all__ = ("LoginIdentity", "PasswordLogin")
 
@@ -84,7 +84,7 @@ class PasswordLogin:
         self._clock = clock or SystemClock()
         self._token: str | None = None
         self._identity: LoginIdentity | None = None
-        self._followers: list[CredentialsChanged] = []
+        self._followers: list[Changed] = []
         self._turn = asyncio.Lock()
 
     @property
@@ -95,6 +95,16 @@ class PasswordLogin:
     async def token(self) -> str | None:
         """Return the token, or None when nobody is logged in; an expired one is for the server to refuse."""
         return self._token
+
+    async def refresh(self, stale: str | None) -> str | None:
+        """Return what holds; see `TokenSource.refresh`."""
+        del stale
+        return self._token
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the token ends; see `TokenSource.expires_at`."""
+        return None if self._identity is None else self._identity.expires_at
 
     async def login(self, name: str, password: str) -> LoginIdentity:
         """Log in, also as somebody else; whoever was logged in before stays so if it fails.
@@ -124,18 +134,18 @@ class PasswordLogin:
                 self._token = self._identity = None
                 await self._tell()
 
-    def subscribe(self, changed: CredentialsChanged) -> Unsubscribe:
+    def subscribe(self, changed: Changed) -> Unsubscribe:
         """Be told of every change; see `TokenSource.subscribe`."""
         self._followers.append(changed)
         return lambda: self._forget(changed)
 
-    def _forget(self, changed: CredentialsChanged) -> None:
+    def _forget(self, changed: Changed) -> None:
         if changed in self._followers:
             self._followers.remove(changed)
 
     async def _tell(self) -> None:
         """Tell all followers at the same time, and wait for them."""
-        outcomes = await asyncio.gather(*(changed() for changed in self._followers), return_exceptions=True)
+        outcomes = await asyncio.gather(*(changed("changed") for changed in self._followers), return_exceptions=True)
         for outcome in outcomes:
             match outcome:
                 case GqlinkError():

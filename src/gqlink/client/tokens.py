@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeAlias, runtime_checkable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
-from gqlink.errors import BadUserInput
+from gqlink.client.clock import SystemClock
+from gqlink.client.sharing import SharedCall
+from gqlink.errors import AuthUnavailable, BadUserInput, GqlinkError
+
+if TYPE_CHECKING:
+    from gqlink.client.clock import Clock
 
 __all__ = (
+    "AccessToken",
     "Auth",
-    "CredentialsChanged",
+    "Change",
+    "Changed",
     "FunctionSource",
     "TokenFunction",
     "TokenSource",
@@ -18,23 +27,75 @@ __all__ = (
     "as_token_source",
 )
 
-CredentialsChanged: TypeAlias = Callable[[], Awaitable[None]]
+Change: TypeAlias = Literal["renewed", "changed"]
+"""What became of the credential: "renewed" is another token of the same login; "changed" a login, logout or switch."""
+Changed: TypeAlias = Callable[[Change], Awaitable[None]]
 Unsubscribe: TypeAlias = Callable[[], None]
-TokenFunction: TypeAlias = Callable[[], str | None] | Callable[[], Awaitable[str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A token and how long it lasts.
+
+    Args:
+        value: What is presented; never empty.
+        expires_in: For how many seconds from now; None for unknown.
+
+    Raises:
+        BadUserInput: The value is empty, or the time is no number.
+    """
+
+    value: str = field(repr=False)
+    expires_in: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.value, str) or not self.value:
+            raise BadUserInput("a token must be a text that is not empty; None stands for nobody")
+        if self.expires_in is not None and not math.isfinite(self.expires_in):
+            raise BadUserInput("expires_in must be a number of seconds, or None")
+
+
+TokenFunction: TypeAlias = Callable[[], str | AccessToken | None] | Callable[[], Awaitable[str | AccessToken | None]]
 
 
 @runtime_checkable
 class TokenSource(Protocol):
-    """Knows the present token and says when it becomes another one."""
+    """Knows the present token, gets the next one, and says when it becomes another one."""
 
     async def token(self) -> str | None:
-        """Return the token to present now, or None when nobody is logged in."""
+        """Return the token to present now, or None when nobody is logged in.
 
-    def subscribe(self, changed: CredentialsChanged) -> Unsubscribe:
+        Raises:
+            GqlinkError: It cannot be known now; `temporary` says whether asking again may help.
+        """
+
+    async def refresh(self, stale: str | None) -> str | None:
+        """Get a token that is not `stale`.
+
+        Where the present one is another one already, that is it; nobody is asked. Otherwise somebody is: once at a
+        time, for all who want it. It never waits for those who are told of the change.
+
+        Args:
+            stale: What has expired, will soon, or was refused.
+
+        Returns:
+            What holds afterwards: `stale` itself where there is no other, None where the login is over.
+
+        Raises:
+            AuthUnavailable: Whoever gives tokens cannot be asked now. That is no refusal: the old token stays.
+            RequestFailed: Likewise, or the answer makes no sense.
+        """
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the token that was given last ends, in seconds of the monotonic clock; None for unknown."""
+
+    def subscribe(self, changed: Changed) -> Unsubscribe:
         """Ask to be told of every change of the credential.
 
         Args:
-            changed: Awaited after each change and before whoever caused it (`login`, `logout`) goes on.
+            changed: Called in the moment of a change. What it returns is awaited before whoever caused a "changed"
+                (`login`, `logout`) goes on; `refresh` waits for nobody. It may be called again while it works.
 
         Returns:
             A function that ends it.
@@ -49,20 +110,65 @@ class FunctionSource:
 
     Args:
         function: Returns the token or None; it may be a coroutine function.
+        clock: For tests.
     """
 
-    def __init__(self, function: TokenFunction) -> None:
+    def __init__(self, function: TokenFunction, *, clock: Clock | None = None) -> None:
         self._function = function
+        self._clock = clock or SystemClock()
+        self._last: tuple[AccessToken, float | None] | None = None
+        self._asking = SharedCall(self._ask, name="gqlink token function")
 
     async def token(self) -> str | None:
-        """Ask the function."""
-        token = self._function()
-        return await token if inspect.isawaitable(token) else token
+        """Ask the function.
 
-    def subscribe(self, changed: CredentialsChanged) -> Unsubscribe:
+        Raises:
+            AuthUnavailable: It raised an `OSError`: it cannot say now.
+            BadUserInput: It failed otherwise, or gave something else than a token or None.
+            GqlinkError: Whatever of ours it raised.
+        """
+        return await self._ask()
+
+    async def refresh(self, stale: str | None) -> str | None:
+        """Ask the function, once for all who want it; it raises what `token` raises."""
+        joined = self._asking.running
+        token = await self._asking()
+        if joined and token == stale:
+            token = await self._asking()  # that answer may be older than the wish for another one
+        return token
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the last answer ends, if it was an `AccessToken` that says so."""
+        return None if self._last is None else self._last[1]
+
+    def subscribe(self, changed: Changed) -> Unsubscribe:
         """Do nothing: with a bare function, `await client.credentials_changed()` says it."""
         del changed
         return _nothing
+
+    async def _ask(self) -> str | None:
+        asked_at = self._clock.now()
+        try:
+            given = self._function()
+            answer = await given if inspect.isawaitable(given) else given
+        except GqlinkError:
+            raise
+        except OSError as exc:
+            raise AuthUnavailable(f"auth: {type(exc).__name__}") from exc
+        except Exception as exc:
+            raise BadUserInput(f"auth raised {type(exc).__name__}") from exc
+        return self._keep(answer, asked_at)
+
+    def _keep(self, answer: str | AccessToken | None, asked_at: float) -> str | None:
+        if answer is None:
+            self._last = None
+            return None
+        token = answer if isinstance(answer, AccessToken) else AccessToken(answer)
+        # A function that keeps its token says the same seconds again: they count from the first time.
+        if self._last is None or self._last[0] != token:
+            self._last = (token, None if token.expires_in is None else asked_at + token.expires_in)
+        return token.value
 
 
 def as_token_source(auth: Auth) -> TokenSource:
