@@ -8,6 +8,7 @@ from gqlink.errors import MissingExtra
 
 try:
     from gqlink.auth.credentials import Authenticate, Credentials, credentials_from_http, credentials_from_init
+    from gqlink.auth.deny_list import DenyList, Revocation
     from gqlink.auth.identity import ANONYMOUS, Identity
     from gqlink.auth.keys import SigningKey
     from gqlink.auth.passwords import PasswordHasher
@@ -20,8 +21,10 @@ __all__ = (
     "ANONYMOUS",
     "Authenticate",
     "Credentials",
+    "DenyList",
     "Identity",
     "PasswordHasher",
+    "Revocation",
     "SigningKey",
     "Token",
     "TokenSigner",

@@ -1,7 +1,8 @@
 """GraphQL for any ASGI server, over HTTP and both WebSocket subprotocols, with one way to know who speaks.
 
 `app` is the promise; `http` and `listener` are the two shells, `asgi_socket` drives the second on any ASGI server;
-`execution` runs operations; `origin`, `limits` and `masking` keep it safe; `playground` is a page to try it in.
+`execution` runs operations; `origin`, `limits`, `masking`, `policy` and `revocations` keep it safe; `playground` is a
+page to try it in.
 """
 
 from gqlink.errors import MissingExtra
@@ -13,6 +14,8 @@ try:
     from gqlink.server.origin import Doorkeeper
     from gqlink.server.pages import BuiltPage, security_policy
     from gqlink.server.playground import Playground
+    from gqlink.server.policy import Policy, PolicyEvent, PolicyOperation
+    from gqlink.server.revocations import RevocationStore
     from gqlink.server.transport import Context, SocketEvent, Transport
 except ImportError as exc:
     if (exc.name or "gqlink").startswith("gqlink"):
@@ -27,6 +30,10 @@ __all__ = (
     "GraphQLApp",
     "Limits",
     "Playground",
+    "Policy",
+    "PolicyEvent",
+    "PolicyOperation",
+    "RevocationStore",
     "SocketEvent",
     "SystemClock",
     "Timer",

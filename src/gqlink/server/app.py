@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from graphql import assert_valid_schema
 from starlette.routing import Route, WebSocketRoute
 
+from gqlink.auth import Revocation
 from gqlink.protocol import CloseCode
 from gqlink.pubsub import MemoryBroker, Topic
 from gqlink.server.asgi_socket import serve_socket
@@ -21,6 +22,7 @@ from gqlink.server.limits import Limits
 from gqlink.server.masking import ErrorFormatter
 from gqlink.server.origin import Doorkeeper
 from gqlink.server.playground import Playground, playground_routes
+from gqlink.server.revocations import Revocations
 from gqlink.server.tasks import wait_for_tasks
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from gqlink.auth import Authenticate, Identity
     from gqlink.pubsub import Broker
     from gqlink.server.clock import Clock
+    from gqlink.server.listener import SocketListener
+    from gqlink.server.policy import Policy
+    from gqlink.server.revocations import RevocationStore
     from gqlink.server.transport import SocketEvent, Transport
 
 __all__ = ("GraphQLApp",)
@@ -40,6 +45,8 @@ __all__ = ("GraphQLApp",)
 _log = logging.getLogger("gqlink.server")
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_MONTH = 30 * 24 * 3600.0
+_RESERVED = "gqlink:"
 
 
 class GraphQLApp:
@@ -63,7 +70,15 @@ class GraphQLApp:
         playground: Let `routes` add a page to try the schema in, and allow introspection, which it needs. A
             `Playground` says how one signs in there.
         on_socket_event: Called with a `SocketEvent` for each step in the life of a socket.
+        policy: Says what an identity may do, and which events it may get: at the start of every operation, and with
+            each event of a subscription. Without it everything is allowed that resolvers allow.
+        revocation_store: Where revocations outlive the process; without it they hold until it ends.
+        revocation_seconds: How long a revocation is remembered; at least as long as any credential may live.
         clock: The time; a test turns its hands.
+
+    Raises:
+        TypeError: The schema is not valid.
+        ValueError: `revocation_seconds` is not greater than 0.
     """
 
     def __init__(
@@ -80,25 +95,40 @@ class GraphQLApp:
         debug: bool = False,
         playground: bool | Playground = False,
         on_socket_event: Callable[[SocketEvent], None] | None = None,
+        policy: Policy | None = None,
+        revocation_store: RevocationStore | None = None,
+        revocation_seconds: float = _MONTH,
         clock: Clock | None = None,
     ) -> None:
         assert_valid_schema(schema)
         limits = limits or Limits()
+        clock = clock or SystemClock()
         errors = ErrorFormatter(debug=debug)
         self._owns_broker = broker is None
         self.broker: Broker = MemoryBroker() if broker is None else broker
         self._playground = Playground() if playground is True else playground or None
         introspection = self._playground is not None
+        listeners: set[SocketListener] = set()
+        revocations = Revocations(
+            listeners,
+            broker=self.broker,
+            store=revocation_store,
+            clock=clock,
+            remember_seconds=revocation_seconds,
+        )
         self._host = Host(
             execution=Execution(schema, limits=limits, errors=errors, debug=debug, introspection=introspection),
-            authentication=Authentication(authenticate, concurrency=limits.authentications),
+            authentication=Authentication(authenticate, concurrency=limits.authentications, ready=revocations.ready),
             doorkeeper=Doorkeeper(tuple(allowed_hosts), tuple(allowed_origins)),
             errors=errors,
             limits=limits,
-            clock=clock or SystemClock(),
+            clock=clock,
             build_context=context,
             cookie=cookie,
             on_socket_event=on_socket_event,
+            listeners=listeners,
+            revocations=revocations,
+            policy=policy,
         )
 
     @property
@@ -107,8 +137,56 @@ class GraphQLApp:
         return self._host.limits
 
     def topic(self, name: str) -> Topic:
-        """Return a topic of the application's broker: resolvers publish to it and return its `stream()`."""
+        """Return a topic of the application's broker: resolvers publish to it and return its `stream()`.
+
+        Raises:
+            ValueError: The name begins with "gqlink:". On such topics nodes give each other orders: a name that a
+                client had a say in must not lead there.
+        """
+        if name.startswith(_RESERVED):
+            raise ValueError(f"topics that begin with {_RESERVED!r} are gqlink's own")
         return Topic(self.broker, name)
+
+    async def revoke(
+        self, *, subject: str | None = None, session: str | None = None, token_id: str | None = None
+    ) -> None:
+        """Refuse credentials from now on, on every node, and close their sockets with 4403 "Session revoked".
+
+        On this node it holds when the call first waits; on others as soon as the broker brings it. Harmless to
+        repeat. A subject may log in again at once: what is issued from now on counts.
+
+        Args:
+            subject: All that was issued to this account until now.
+            session: All that belongs to this login.
+            token_id: This one credential.
+
+        Raises:
+            ValueError: Not exactly one of the three, or an empty one; nothing was done.
+            AuthUnavailable: It holds on this node, but the store or the broker failed, so it may not outlive the
+                process or not hold elsewhere. Both were tried. Call again.
+        """
+        now = self._host.clock.wall()
+        await self._host.revocations.revoke(
+            Revocation(subject=subject, session=session, token_id=token_id, revoked_at=now)
+        )
+
+    def apply_revocation(self, revocation: Revocation) -> None:
+        """Apply, on this node, an order that came another way, such as one found in a database; it goes no further.
+
+        To be called in the application's event loop.
+        """
+        self._host.revocations.apply(revocation)
+
+    async def recheck(self, subject: str | None = None) -> None:
+        """Ask the policy again about every live operation, on every node; what it no longer allows ends.
+
+        Args:
+            subject: Whose operations; None for everybody's.
+
+        Raises:
+            AuthUnavailable: It was done on this node, but other nodes could not be told.
+        """
+        await self._host.revocations.recheck(subject)
 
     def routes(self, path: str = "/graphql") -> list[BaseRoute]:
         """Return routes for a Starlette or FastAPI application; a mount would redirect `path` to `path/`.
@@ -138,6 +216,7 @@ class GraphQLApp:
             parent: The parent application, which Starlette and FastAPI pass; not used.
         """
         del parent
+        self._host.revocations.start()
         try:
             yield
         finally:
@@ -154,14 +233,18 @@ class GraphQLApp:
         for socket in sockets:
             socket.close(CloseCode.SERVICE_RESTART, "Service restart")
         host.queries.cancel_all()
-        tasks = (host.queries.tasks | host.mutations.tasks).union(*(socket.tasks for socket in sockets))
+        tasks = (host.queries.tasks | host.mutations.tasks | host.revocations.tasks).union(
+            *(socket.tasks for socket in sockets)
+        )
         if not await wait_for_tasks(tasks, seconds=host.limits.execution_seconds):
             _log.error("operations did not end in time and are abandoned")
+        await host.revocations.aclose()
         if self._owns_broker:
             await self.broker.aclose()
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
+        self._host.revocations.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.aclose()

@@ -11,6 +11,8 @@ from gqlink.errors import AuthError, AuthUnavailable
 from gqlink.server.tasks import is_ending
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from gqlink.auth import Authenticate, Credentials
 
 __all__ = ("Authentication",)
@@ -24,10 +26,14 @@ class Authentication:
     Args:
         authenticate: The application's own.
         concurrency: How many may run at a time; the others wait.
+        ready: Awaited before anybody is asked about; raises `AuthUnavailable` while nobody may be let in.
     """
 
-    def __init__(self, authenticate: Authenticate, *, concurrency: int) -> None:
+    def __init__(
+        self, authenticate: Authenticate, *, concurrency: int, ready: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._authenticate = authenticate
+        self._ready = ready
         self._places = asyncio.Semaphore(concurrency)
 
     async def identify(self, credentials: Credentials, *, seconds: float) -> Identity:
@@ -39,13 +45,17 @@ class Authentication:
 
         Raises:
             AuthError: The credential is refused.
-            AuthUnavailable: The application's coroutine failed; the credential itself is not refused.
+            AuthUnavailable: The application's coroutine failed, or it is not known who was revoked; the credential
+                itself is not refused.
             TimeoutError: It took too long.
         """
         deadline = asyncio.timeout(seconds)
         try:
-            async with deadline, self._places:
-                return await self._ask(credentials)
+            async with deadline:
+                if self._ready is not None:
+                    await self._ready()
+                async with self._places:
+                    return await self._ask(credentials)
         except AuthError:
             raise
         except AuthUnavailable as exc:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gqlink.server.listener import SocketListener
     from gqlink.server.masking import ErrorFormatter
     from gqlink.server.origin import Doorkeeper
+    from gqlink.server.policy import Policy
+    from gqlink.server.revocations import Revocations
     from gqlink.server.transport import SocketEvent, Transport
 
 __all__ = ("Host",)
@@ -40,6 +42,9 @@ class Host:
         build_context: The application's own, or None for `Context`.
         cookie: The name of the cookie that may carry a token; None for no cookie.
         on_socket_event: Called with each `SocketEvent`.
+        listeners: The live sockets; the transports add and remove them.
+        revocations: Says whose credential no longer counts.
+        policy: The application's own, or None: everything is allowed.
     """
 
     def __init__(
@@ -54,6 +59,9 @@ class Host:
         build_context: Callable[[Identity, Transport], object] | None,
         cookie: str | None,
         on_socket_event: Callable[[SocketEvent], None] | None,
+        listeners: set[SocketListener],
+        revocations: Revocations,
+        policy: Policy | None,
     ) -> None:
         self.execution = execution
         self.authentication = authentication
@@ -65,7 +73,9 @@ class Host:
         self.context: Callable[[Identity, Transport], object] = build_context or Context
         self.mutations = TaskSet()
         self.queries = TaskSet()
-        self.listeners: set[SocketListener] = set()
+        self.listeners = listeners
+        self.revocations = revocations
+        self.policy = policy
         self.closing = False
         self._on_socket_event = on_socket_event
         self._sockets = itertools.count(1)
