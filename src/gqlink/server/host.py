@@ -6,6 +6,7 @@ import itertools
 import logging
 from typing import TYPE_CHECKING
 
+from gqlink.server.expiry import ExpiryWatch
 from gqlink.server.tasks import TaskSet
 from gqlink.server.transport import Context
 
@@ -76,6 +77,7 @@ class Host:
         self.listeners = listeners
         self.revocations = revocations
         self.policy = policy
+        self.expiries = ExpiryWatch(clock)
         self.closing = False
         self._on_socket_event = on_socket_event
         self._sockets = itertools.count(1)
