@@ -7,11 +7,14 @@ import gqlink.client
 def test_the_door_lists_what_is_public() -> None:
     """Everything in `__all__` is there, sorted, and nothing else is promised."""
     assert gqlink.client.__all__ == (
+        "AccessToken",
         "Attempt",
         "Auth",
+        "Change",
         "Client",
         "Clock",
         "ConnectionParams",
+        "EnvironmentToken",
         "Event",
         "Headers",
         "HttpLink",
@@ -21,6 +24,7 @@ def test_the_door_lists_what_is_public() -> None:
         "LoginIdentity",
         "OperationKind",
         "PasswordLogin",
+        "RefreshTokenLogin",
         "Request",
         "Retry",
         "SocketFrame",

@@ -6,25 +6,30 @@
 
 from gqlink.client.client import Client
 from gqlink.client.clock import Clock, SystemClock, Timer
+from gqlink.client.environment import EnvironmentToken
 from gqlink.client.frames import SocketFrame
 from gqlink.client.http import HttpLink
 from gqlink.client.link import Link, Subscription
 from gqlink.client.params import Attempt, ConnectionParams, Headers
 from gqlink.client.password_login import LoginIdentity, PasswordLogin
+from gqlink.client.refresh_login import RefreshTokenLogin
 from gqlink.client.request import OperationKind, Request, is_subscription
 from gqlink.client.retry import Retry
 from gqlink.client.split import SplitLink, split
 from gqlink.client.state import LinkPhase, LinkState
 from gqlink.client.subscription import Event
-from gqlink.client.tokens import Auth, TokenSource
+from gqlink.client.tokens import AccessToken, Auth, Change, TokenSource
 from gqlink.client.websocket import WebSocketLink
 
 __all__ = (
+    "AccessToken",
     "Attempt",
     "Auth",
+    "Change",
     "Client",
     "Clock",
     "ConnectionParams",
+    "EnvironmentToken",
     "Event",
     "Headers",
     "HttpLink",
@@ -34,6 +39,7 @@ __all__ = (
     "LoginIdentity",
     "OperationKind",
     "PasswordLogin",
+    "RefreshTokenLogin",
     "Request",
     "Retry",
     "SocketFrame",

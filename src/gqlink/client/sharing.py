@@ -6,6 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from gqlink.errors import ConnectionClosed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -24,7 +26,7 @@ class SharedCall(Generic[T]):
 
     Args:
         call: Makes the call; its errors reach everybody who waits.
-        name: Of the task, for whoever looks at it.
+        name: What it is, for whoever looks at its task or is told of its end.
     """
 
     def __init__(self, call: Callable[[], Coroutine[object, object, T]], *, name: str) -> None:
@@ -38,22 +40,27 @@ class SharedCall(Generic[T]):
         return self._task is not None
 
     async def __call__(self) -> T:
-        """Join the call that is under way, or begin one; return its outcome, or raise its error."""
+        """Join the call that is under way, or begin one; return its outcome, or raise its error.
+
+        Raises:
+            ConnectionClosed: `aclose` has ended it.
+        """
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._call(), name=self._name)
             self._task.add_done_callback(self._done)
-        return await asyncio.shield(self._task)
-
-    async def settle(self) -> None:
-        """Wait for the call that is under way, if any, whatever becomes of it."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
+        task = self._task
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():  # not the caller's end, but that of what it waits for
+                raise ConnectionClosed(None, f"{self._name} was ended") from None
+            raise
 
     async def aclose(self) -> None:
         """End the call that is under way, if any."""
         if self._task is not None:
             self._task.cancel()
-            await self.settle()
+            await asyncio.wait([self._task])
 
     def _done(self, task: asyncio.Task[T]) -> None:
         self._task = None

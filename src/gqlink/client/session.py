@@ -1,0 +1,152 @@
+"""One login at a server, from the first token to the last.
+
+A session is one object, and what comes too late belongs to another one: an answer to a refresh is kept by the session
+that asked for it, and whoever holds the present session compares which one that is. So no counter can be forgotten.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from gqlink.client.sharing import SharedCall
+from gqlink.errors import AuthUnavailable, GqlinkError, RequestFailed, SessionRevoked
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gqlink.client.clock import Clock
+    from gqlink.client.login_server import Grant, LoginServer
+    from gqlink.client.tokens import Change
+
+__all__ = ("LoginIdentity", "Session")
+
+_log: Final = logging.getLogger("gqlink.client")
+
+
+@dataclass(frozen=True, slots=True)
+class LoginIdentity:
+    """Who is logged in.
+
+    Args:
+        subject: The name that was logged in with.
+        expires_at: When the token ends, in seconds of the monotonic clock (the event loop's `time()`), counted by
+            `expiresIn` from the moment it was asked for; never compared with the machine's date.
+    """
+
+    subject: str
+    expires_at: float
+
+
+class Session:
+    """Its tokens, and one refresh at a time.
+
+    Args:
+        server: Where it is.
+        clock: Tells when a token ends.
+        refresh_token: For the next token; None where there is none.
+        on_change: Called when a refresh has brought another token than there was, or has found the session over.
+        on_rotated: Awaited with each new refresh token, before anything else happens with its access token.
+    """
+
+    def __init__(
+        self,
+        server: LoginServer,
+        *,
+        clock: Clock,
+        refresh_token: str | None,
+        on_change: Callable[[Session, Change], object],
+        on_rotated: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
+        self._server = server
+        self._clock = clock
+        self._refresh_token = refresh_token
+        self._on_change = on_change
+        self._on_rotated = on_rotated
+        self._ask_again_at: float | None = None
+        self._ended = False
+        self.token: str | None = None
+        self.expires_at: float | None = None
+        self.subject: str | None = None
+        self.renew = SharedCall(self._renew, name="the refresh of a session")
+
+    @property
+    def identity(self) -> LoginIdentity | None:
+        """Whose it is, once that is known."""
+        if self.subject is None or self.expires_at is None:
+            return None
+        return LoginIdentity(self.subject, self.expires_at)
+
+    @property
+    def renewable(self) -> bool:
+        """Whether asking for another token makes sense."""
+        return self._refresh_token is not None
+
+    def keep(self, grant: Grant, *, asked_at: float, subject: str | None = None) -> None:
+        """Take what the server gave.
+
+        Args:
+            grant: It.
+            asked_at: When it was asked for, in seconds of the clock.
+            subject: Whose it is; None for whoever the server says.
+        """
+        self.token = grant.token.value
+        self.expires_at = asked_at + (grant.token.expires_in or 0.0)
+        self.subject = subject or grant.name or self.subject
+        self._refresh_token = grant.refresh_token or self._refresh_token
+
+    async def end(self) -> None:
+        """Tell the server that it is over; nothing to tell where there is no refresh token.
+
+        Raises:
+            RequestFailed: It could not be told: the session may live on there.
+        """
+        self._ended = True
+        if self._refresh_token is None:
+            return
+        try:
+            await self._server.logout(self._refresh_token)
+        except RequestFailed as exc:
+            detail = f"{exc.detail}; nobody is logged in here any more, but the session may live on at the server"
+            raise RequestFailed(detail, status=exc.status) from exc
+
+    async def end_quietly(self) -> None:
+        """Likewise, but a failure is logged."""
+        try:
+            await self.end()
+        except GqlinkError as exc:
+            _log.warning("the session before could not be ended at the server: %s", exc)
+
+    async def _renew(self) -> None:
+        assert self._refresh_token is not None
+        asked_at = self._clock.now()
+        if self._ask_again_at is not None and asked_at < self._ask_again_at:
+            raise AuthUnavailable("the server asked for patience", retry_after=self._ask_again_at - asked_at)
+        before, subject_before = self.token, self.subject
+        try:
+            grant = await self._server.refresh(self._refresh_token)
+        except SessionRevoked as exc:
+            _log.info("a session is over: %s", exc)
+            self.token = self.expires_at = self._refresh_token = None
+            self._on_change(self, "changed")
+            return
+        except AuthUnavailable as exc:
+            self._ask_again_at = self._clock.now() + exc.retry_after
+            raise
+        if grant.refresh_token is not None and grant.refresh_token != self._refresh_token:
+            await self._rotate(grant.refresh_token)
+        self.keep(grant, asked_at=asked_at)
+        if before is not None:
+            same = subject_before in {None, self.subject}
+            self._on_change(self, "renewed" if same else "changed")
+
+    async def _rotate(self, refresh_token: str) -> None:
+        self._refresh_token = refresh_token
+        if self._ended:
+            await self.end_quietly()  # the logout did not know this one yet
+        elif self._on_rotated is not None:
+            try:
+                await self._on_rotated(refresh_token)
+            except Exception as exc:  # noqa: BLE001 -- the session goes on, whoever cannot keep its tokens
+                _log.error("on_rotated failed: %s", type(exc).__name__)
