@@ -1,7 +1,8 @@
 """From a request to results: the document is found, the operation run, each result encoded once.
 
 A subscription is driven from here rather than by graphql-core, so that every event gets a context of its own: who
-the connection speaks for may have changed since the event before.
+the connection speaks for may have changed since the event before. Where it changes while a query or an event is being
+executed, that is executed again: no result leaves that was made for somebody as they were before.
 
 Source: GraphQL specification (September 2025), section 6, "Execution".
 """
@@ -20,7 +21,7 @@ from graphql import ExecutionResult, Executor, GraphQLError, create_source_event
 
 from gqlink.errors import LimitExceeded, SubscriberLagging
 from gqlink.pubsub import Stream
-from gqlink.server.documents import Documents, InvalidDocument, find_operation
+from gqlink.server.documents import Documents, InvalidDocument, find_operation, is_mutation
 from gqlink.server.tasks import is_ending
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from gqlink.server.limits import Limits
     from gqlink.server.masking import ErrorFormatter
 
-__all__ = ("Execution", "Operation", "RequestError", "encode_request_error")
+__all__ = ("EventResult", "Execution", "Operation", "RequestError", "encode_request_error")
 
 T = TypeVar("T")
 
@@ -62,6 +63,23 @@ class Operation:
     request: Request
     document: DocumentNode
     node: OperationDefinitionNode
+
+
+@dataclass(frozen=True, slots=True)
+class EventResult:
+    """One event of a subscription, executed.
+
+    Args:
+        payload: An execution result as JSON text.
+        data: The event itself, as the source yielded it.
+    """
+
+    payload: bytes
+    data: object
+
+
+def _nobody_in_particular() -> object:
+    return None
 
 
 class Execution:
@@ -113,12 +131,20 @@ class Execution:
             raise RequestError([_no_operation(request)])
         return Operation(request, document, node)
 
-    async def run(self, operation: Operation, context: Callable[[], object]) -> bytes:
+    async def run(
+        self,
+        operation: Operation,
+        context: Callable[[], object],
+        *,
+        present: Callable[[], object] = _nobody_in_particular,
+    ) -> bytes:
         """Run a query or a mutation to its end.
 
         Args:
             operation: From `prepare`.
             context: Builds what resolvers see; may return an awaitable.
+            present: Says who it is for now. If that is somebody else in the end than at the beginning, a query is
+                executed again, within `execution_seconds` altogether; a mutation never is.
 
         Returns:
             An execution result as JSON text.
@@ -131,14 +157,21 @@ class Execution:
             executor = self._executor(operation, await _settle(context()))
             return await _settle(executor.execute_operation())
 
-        return await self._answer(execute)
+        return await self._answer(execute, _nobody_in_particular if is_mutation(operation.node) else present)
 
-    async def events(self, operation: Operation, context: Callable[[], object]) -> AsyncGenerator[bytes, None]:
-        """Run a subscription: yield each result as JSON text, and close the source at the end, whatever the end is.
+    async def events(
+        self,
+        operation: Operation,
+        context: Callable[[], object],
+        *,
+        present: Callable[[], object] = _nobody_in_particular,
+    ) -> AsyncGenerator[EventResult, None]:
+        """Run a subscription: yield each result, and close the source at the end, whatever the end is.
 
         Args:
             operation: From `prepare`.
             context: Builds what resolvers see, anew for every event.
+            present: As for `run`: an event is executed again when it was executed for somebody else.
 
         Raises:
             RequestError: Variables cannot be coerced, or the subscription does not begin, or its source fails.
@@ -152,7 +185,7 @@ class Execution:
                 raise RequestError(self._errors.format_all(_errors_of(source)))
             async with self._listening(source) as iterator:
                 async for event in iterator:
-                    yield await self._event(executor, event, context)
+                    yield EventResult(await self._event(executor, event, context, present), event)
         except (RequestError, SubscriberLagging):
             raise
         except (Exception, asyncio.CancelledError) as exc:
@@ -160,19 +193,21 @@ class Execution:
                 raise
             raise RequestError([self._errors.format(exc)]) from exc
 
-    async def _event(self, executor: Executor[object], event: object, context: Callable[[], object]) -> bytes:
+    async def _event(
+        self, executor: Executor[object], event: object, context: Callable[[], object], present: Callable[[], object]
+    ) -> bytes:
         async def execute() -> object:
             per_event = executor.build_per_event_executor(event)
             per_event.context_value = await _settle(context())
             return await _settle(per_event.execute_operation(False))  # noqa: FBT003 -- graphql-core's own call
 
-        return await self._answer(execute)
+        return await self._answer(execute, present)
 
-    async def _answer(self, execute: Callable[[], Awaitable[object]]) -> bytes:
+    async def _answer(self, execute: Callable[[], Awaitable[object]], present: Callable[[], object]) -> bytes:
         """Await a result, and write it; whatever a resolver does is an answer, masked."""
         try:
             async with self._within_time():
-                return self._encode(await execute())
+                return self._encode(await _execute_for_one(execute, present))
         except RequestError:
             raise
         except (Exception, asyncio.CancelledError) as exc:
@@ -250,6 +285,20 @@ def _no_operation(request: Request) -> dict[str, object]:
         else f"The document holds no operation named {request.operation_name!r}."
     )
     return {"message": message, "extensions": {"code": "BAD_USER_INPUT"}}
+
+
+async def _execute_for_one(execute: Callable[[], Awaitable[object]], present: Callable[[], object]) -> object:
+    """Execute until nobody else took the place of the one it was executed for; the caller bounds the time."""
+    while True:
+        somebody = present()
+        try:
+            result = await execute()
+        except Exception:
+            if present() is somebody:
+                raise
+        else:
+            if present() is somebody:
+                return result
 
 
 async def _settle(value: Awaitable[T] | T) -> T:

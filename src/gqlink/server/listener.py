@@ -4,10 +4,11 @@ Whoever owns the socket calls `on_text`, `on_binary` and `on_lost`, and provides
 listener owns the machine, the operations' tasks and one timer; it never waits. The plain ASGI loop
 (asgi_socket.py) is the first adapter for it.
 
-What must stay true: frames reach the outlet in the machine's order; nothing reaches a resolver before the ack; an
-operation that has ended says nothing more; a mutation is never cancelled by its client; nothing that a client sends,
-and no mistake of ours, ends a socket without a close. One class keeps all of it, because machine, outlet and
-operations change in one step; hence the length.
+What must stay true: frames reach the outlet in the machine's order; nothing reaches a resolver before the ack, and
+nothing the client after its credential's end; what is sent was allowed in the step that sends it; an operation that
+has ended says nothing more; a mutation is never cancelled by its client; nothing that a client sends, and no mistake
+of ours, ends a socket without a close. One class keeps all of it, because machine, outlet and operations change in
+one step; hence the length.
 """
 
 from __future__ import annotations
@@ -16,7 +17,16 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from gqlink.auth import ANONYMOUS, credentials_from_init
-from gqlink.errors import AuthError, AuthUnavailable, ConnectionClosed, LimitExceeded, SubscriberLagging
+from gqlink.errors import (
+    AuthError,
+    AuthUnavailable,
+    ConnectionClosed,
+    LimitExceeded,
+    LoginRequired,
+    PermissionDenied,
+    SubscriberLagging,
+    TokenExpired,
+)
 from gqlink.protocol import (
     AckAddition,
     CloseCode,
@@ -24,13 +34,21 @@ from gqlink.protocol import (
     CompleteReceived,
     ConnectionLimits,
     InitReceived,
+    Kind,
     Phase,
+    PingReceived,
     ServerConnection,
+    Side,
     SubscribeReceived,
     ack_payload,
+    outcome_payload,
 )
 from gqlink.server.documents import is_mutation, is_subscription
 from gqlink.server.execution import RequestError
+from gqlink.server.expiry import Lease, accept
+from gqlink.server.policy import check_policy, describe
+from gqlink.server.renewal import Renewals
+from gqlink.server.running import Running
 from gqlink.server.tasks import TaskSet, wait_for_tasks
 from gqlink.server.transport import SocketEvent
 
@@ -39,10 +57,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gqlink.auth import Credentials, Identity
-    from gqlink.protocol import Dialect, Event, Frame
+    from gqlink.protocol import Dialect, Event, Frame, RenewalOutcome
     from gqlink.server.clock import Timer
     from gqlink.server.execution import Operation
+    from gqlink.server.expiry import Expiry
     from gqlink.server.host import Host
+    from gqlink.server.policy import PolicyEvent, PolicyOperation
     from gqlink.server.transport import Transport
 
 __all__ = ("Outlet", "SocketListener")
@@ -58,18 +78,6 @@ class Outlet(Protocol):
 
     async def wait_writable(self) -> None:
         """Wait while too much is waiting to be sent; return at once when the socket is gone."""
-
-
-class Running:
-    """One operation on this socket; `live` until it has ended for the client."""
-
-    __slots__ = ("id", "live", "mutation", "task")
-
-    def __init__(self, operation_id: str, *, mutation: bool) -> None:
-        self.id = operation_id
-        self.mutation = mutation
-        self.live = True
-        self.task: asyncio.Task[None] | None = None
 
 
 class SocketListener:
@@ -91,8 +99,10 @@ class SocketListener:
         self._transport = transport
         self._handshake = handshake
         self._identity: Identity = ANONYMOUS
+        self._lease = Lease(host.clock, host.expiries, end=self._expire)
         self._running: dict[str, Running] = {}
         self._tasks = TaskSet()
+        self._renewals = Renewals(host, self, tasks=self._tasks, name=self._name("renewal"))
         # Every operation that still does something, those included that have ended for the client.
         self._working: set[asyncio.Task[None]] = set()
         self._connection = ServerConnection(dialect, now=host.clock.now(), limits=_connection_limits(host))
@@ -107,11 +117,13 @@ class SocketListener:
 
     def on_text(self, text: str | bytes) -> None:
         """Take one text message."""
-        self._handle(self._connection.receive(text, now=self._host.clock.now()))
+        if not self._lease.is_over():
+            self._handle(self._connection.receive(text, now=self._host.clock.now()))
 
     def on_binary(self) -> None:
         """Take note of one binary message."""
-        self._handle(self._connection.receive_binary(now=self._host.clock.now()))
+        if not self._lease.is_over():
+            self._handle(self._connection.receive_binary(now=self._host.clock.now()))
 
     def on_lost(self, code: int, reason: str = "") -> None:
         """Take note that the socket is gone; harmless when the conversation is over already."""
@@ -127,6 +139,30 @@ class SocketListener:
         if events:
             self._notify("refused", code=code, reason=reason)
         self._handle(events)
+
+    def renew(self, identity: Identity, expiry: Expiry | None) -> None:
+        """Speak for a fresh credential's identity from now on; harmless when the socket has ended meanwhile."""
+        if self._is_open():
+            self._identity = identity
+            self._lease.set(expiry)
+            self._notify("renewed")
+            self.recheck()
+
+    def tell(self, outcome: RenewalOutcome) -> None:
+        """Say what came of a renewal; harmless when the socket has ended meanwhile."""
+        if self._is_open():
+            self._connection.pong(outcome_payload(outcome))
+            self._flush()
+
+    def recheck(self) -> None:
+        """Ask the policy again about everything that runs; what it refuses ends.
+
+        A mutation has to finish: it is asked about again when its answer is there.
+        """
+        for running in tuple(self._running.values()):
+            running.doubtful = True
+            if not running.mutation and self._may_speak(running):
+                self._allows(running, running.asked)
 
     @property
     def tasks(self) -> frozenset[asyncio.Task[None]]:
@@ -157,8 +193,10 @@ class SocketListener:
                 self._tasks.spawn(self._authenticate(event.payload), name=self._name("authenticate"))
             case Closed():
                 self._ended(event)
+            case PingReceived() if self._connection.phase is Phase.ACKNOWLEDGED:
+                self._renewals.take(event.payload)
             case _:
-                pass  # pings and pongs are the machine's own business
+                pass  # other pings, and pongs, are the machine's own business
 
     def _flush(self) -> None:
         frames = self._connection.outgoing()
@@ -170,7 +208,7 @@ class SocketListener:
         seconds = 0.0 if deadline is None else deadline - self._host.clock.now()
         try:
             credentials = credentials_from_init(payload, handshake=self._handshake)
-            identity = await self._host.authentication.identify(credentials, seconds=seconds)
+            self._admit(await self._host.authentication.identify(credentials, seconds=seconds))
         except AuthError as exc:
             _log.info("%s: a credential was refused: %s", self._name("authenticate"), exc)
             self.refuse(exc.close_code, exc.reason)
@@ -178,40 +216,60 @@ class SocketListener:
             self.refuse(exc.close_code, "Try again later")
         except TimeoutError:
             self.refuse(CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout")
-        else:
-            self._admit(identity)
 
     def _admit(self, identity: Identity) -> None:
-        expires_in = None if identity.expires_at is None else identity.expires_at - self._host.clock.wall()
+        """Let the client in, in one step with the last look at who it is."""
+        expiry = accept(self._host, identity)
         addition = AckAddition(
-            subject=identity.subject, expires_in=None if expires_in is None else round(max(expires_in, 0.0), 3)
+            subject=identity.subject,
+            expires_in=None if expiry is None else expiry.seconds_left(self._host.clock),
+            renewal="ping" if (Side.CLIENT, Kind.PING) in self._connection.dialect.types else None,
         )
-        self._identity = identity
         try:
             held = self._connection.acknowledge(ack_payload(addition))
         except ConnectionClosed:
             return  # the client left, or its time was up, while we made up our mind
+        self._identity = identity
+        self._lease.set(expiry)
         self._set_timer()
         self._notify("acknowledged")
         self._handle(held)
 
+    def _expire(self) -> None:
+        self.refuse(TokenExpired.close_code, TokenExpired.reason)
+
+    def _is_open(self) -> bool:
+        """Tell whether the client is let in, now: what must not happen after its credential's end asks here."""
+        return self._connection.phase is Phase.ACKNOWLEDGED and not self._lease.is_over()
+
     def _start(self, event: SubscribeReceived) -> None:
+        if not self._is_open():
+            return  # several operations may start in one step, and the first of them take their time
         try:
             self._require_room()
             operation = self._host.execution.prepare(event.request)
-        except LimitExceeded as exc:
-            self._connection.error(event.id, [self._host.errors.format(exc)])
+            asked = None if self._host.policy is None else describe(operation)
+            if asked is not None:
+                check_policy(self._host.policy, self._identity, asked)
+        except (LimitExceeded, LoginRequired, PermissionDenied) as exc:
+            self._reject(event.id, [self._host.errors.format(exc)])
             return
         except RequestError as exc:
-            self._connection.error(event.id, exc.errors)
+            self._reject(event.id, exc.errors)
             return
-        running = Running(event.id, mutation=is_mutation(operation.node))
+        if not self._is_open():
+            return  # the policy's hook has ended it
+        running = Running(event.id, mutation=is_mutation(operation.node), asked=asked)
         self._running[event.id] = running
         owner = self._host.mutations if running.mutation else self._tasks
         run = self._run_subscription if is_subscription(operation.node) else self._run_once
         running.task = owner.spawn(run(running, operation), name=self._name("operation"))
         self._working.add(running.task)
         running.task.add_done_callback(self._working.discard)
+
+    def _reject(self, operation_id: str, errors: Sequence[Mapping[str, object]]) -> None:
+        if self._is_open():
+            self._connection.error(operation_id, errors)
 
     def _require_room(self) -> None:
         """Bound what runs for one socket: an operation that its client has ended no longer counts as live."""
@@ -223,28 +281,31 @@ class SocketListener:
         running = self._running.pop(operation_id, None)
         if running is not None:
             running.live = False
-            if not running.mutation and running.task is not None:
-                self._tasks.cancel(running.task)
+            self._cancel(running)
+
+    def _cancel(self, running: Running) -> None:
+        if not running.mutation and running.task is not None:
+            self._tasks.cancel(running.task)
 
     async def _run_once(self, running: Running, operation: Operation) -> None:
         try:
-            payload = await self._host.execution.run(operation, self._context)
+            payload = await self._host.execution.run(operation, self._context, present=self._present)
         except RequestError as exc:
-            self._fail(running, exc)
+            self._fail(running, exc.errors)
         else:
-            self._deliver(running, payload)
+            self._deliver(running, payload, about=running.asked if running.doubtful else None)
             self._complete(running)
 
     async def _run_subscription(self, running: Running, operation: Operation) -> None:
-        events = self._host.execution.events(operation, self._context)
+        events = self._host.execution.events(operation, self._context, present=self._present)
         try:
-            async for payload in events:
-                self._deliver(running, payload)
+            async for result in events:
+                self._deliver(running, result.payload, about=running.event(result.data))
                 await self._outlet.wait_writable()
                 if not running.live:
                     return  # it was cancelled, and its source took no notice
         except RequestError as exc:
-            self._fail(running, exc)
+            self._fail(running, exc.errors)
         except SubscriberLagging as exc:
             # To go on would be a gap that nobody sees: the client connects again, and resumes.
             _log.info("%s: %s", self._name("closed"), exc)
@@ -257,21 +318,38 @@ class SocketListener:
     def _context(self) -> object:
         return self._host.context(self._identity, self._transport)
 
-    def _deliver(self, running: Running, payload: bytes) -> None:
-        if running.live:
+    def _present(self) -> Identity:
+        return self._identity
+
+    def _deliver(self, running: Running, payload: bytes, *, about: PolicyOperation | PolicyEvent | None) -> None:
+        """Send one result, if in this very step it may be sent, and nothing stands between the two."""
+        if self._may_speak(running) and self._allows(running, about):
             self._connection.next(running.id, payload)
             self._flush()
 
+    def _may_speak(self, running: Running) -> bool:
+        return running.live and self._is_open()
+
+    def _allows(self, running: Running, about: PolicyOperation | PolicyEvent | None) -> bool:
+        """Ask the policy, if there is anything to ask about; an operation that it refuses ends here."""
+        try:
+            if about is not None:
+                check_policy(self._host.policy, self._identity, about)
+        except (LoginRequired, PermissionDenied) as exc:
+            self._fail(running, [self._host.errors.format(exc)])
+            self._cancel(running)
+        return running.live  # the hook may have closed the socket
+
     def _complete(self, running: Running) -> None:
-        if running.live:
+        if self._may_speak(running):
             self._forget(running)
             self._connection.complete(running.id)
             self._flush()
 
-    def _fail(self, running: Running, exc: RequestError) -> None:
-        if running.live:
+    def _fail(self, running: Running, errors: Sequence[Mapping[str, object]]) -> None:
+        if self._may_speak(running):
             self._forget(running)
-            self._connection.error(running.id, exc.errors)
+            self._connection.error(running.id, errors)
             self._flush()
 
     def _forget(self, running: Running) -> None:
@@ -283,6 +361,7 @@ class SocketListener:
         for operation_id in list(self._running):
             self._stop(operation_id)
         self._tasks.cancel_all()
+        self._lease.cancel()
         self._set_timer()
         self._notify("closed", code=event.code, reason=event.reason)
 
@@ -302,7 +381,7 @@ class SocketListener:
         self._host.notify(
             SocketEvent(
                 socket=self._transport.socket or 0,
-                kind=kind,  # type: ignore[arg-type] # the four words stand in this file
+                kind=kind,  # type: ignore[arg-type] # the five words stand in this file
                 identity=self._identity,
                 client=self._transport.client,
                 subprotocol=self._transport.subprotocol,

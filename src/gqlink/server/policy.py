@@ -31,8 +31,6 @@ __all__ = ("Policy", "PolicyEvent", "PolicyOperation", "authorize", "check_polic
 
 _log = logging.getLogger("gqlink.server")
 
-_NOTHING: Mapping[str, object] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True)
 class PolicyOperation:
@@ -52,7 +50,7 @@ class PolicyOperation:
     name: str | None = None
     fields: tuple[str, ...] = ()
     query: str = field(default="", repr=False)
-    variables: Mapping[str, object] = field(default=_NOTHING, repr=False)
+    variables: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,8 @@ class SocketEvent:
 
     Args:
         socket: The socket's number, counted from 1 since the start.
-        kind: What happened; "refused" is a credential that was not accepted and is followed by "closed".
+        kind: What happened; "renewed" is a fresh token on a live socket, "refused" a credential that is not accepted,
+            or no longer, and is followed by "closed".
         identity: Who the socket speaks for from now on.
         client: The peer's address.
         subprotocol: The subprotocol agreed on; None where there was none.
@@ -60,7 +61,7 @@ class SocketEvent:
     """
 
     socket: int
-    kind: Literal["opened", "acknowledged", "refused", "closed"]
+    kind: Literal["opened", "acknowledged", "renewed", "refused", "closed"]
     identity: Identity = ANONYMOUS
     client: str | None = None
     subprotocol: str | None = None
