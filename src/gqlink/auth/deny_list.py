@@ -5,12 +5,11 @@ Nothing here waits, so that whoever registers a socket can ask in the very step 
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gqlink.auth.claims import is_unicode
+from gqlink.auth.claims import LATEST, is_unicode
 
 if TYPE_CHECKING:
     from gqlink.auth.identity import Identity
@@ -32,7 +31,7 @@ class Revocation:
         revoked_at: When, in seconds since the Unix epoch, by the same clock as the credentials' `issued_at`.
 
     Raises:
-        ValueError: None or several of the three, an empty one, or a moment that is no finite number.
+        ValueError: None or several of the three, an empty one, or a moment that is no date.
     """
 
     subject: str | None = None
@@ -48,7 +47,7 @@ class Revocation:
         if not isinstance(value, str) or not value or not is_unicode(value):
             raise ValueError("what a revocation names is a text that is not empty")
         if not _is_moment(self.revoked_at):
-            raise ValueError("revoked_at is a finite number of seconds since the Unix epoch")
+            raise ValueError("revoked_at lies between 1970 and 9999, in seconds since the Unix epoch")
 
     def matches(self, identity: Identity) -> bool:
         """Tell whether the order covers an identity; nobody anonymous is covered by a subject's."""
@@ -116,18 +115,16 @@ class DenyList:
         return revoked_at is not None and _is_covered(identity, revoked_at)
 
     def _forget(self, now: float) -> None:
-        while self._added:
-            (kind, value), added = next(iter(self._added.items()))
-            if now - added <= self._remember_seconds:
-                return
-            del self._added[kind, value]
-            match kind:
-                case "subject":
-                    del self._subjects[value]
-                case "session":
-                    self._sessions.discard(value)
-                case _:
-                    self._token_ids.discard(value)
+        """Drop what is too old; the entry that was just added never is, so there always is an oldest one."""
+        while now - self._added[oldest := next(iter(self._added))] > self._remember_seconds:
+            del self._added[oldest]
+            match oldest:
+                case ("subject", subject):
+                    del self._subjects[subject]
+                case ("session", session):
+                    self._sessions.discard(session)
+                case (_, token_id):
+                    self._token_ids.discard(token_id)
 
 
 def _is_covered(identity: Identity, revoked_at: float) -> bool:
@@ -137,4 +134,5 @@ def _is_covered(identity: Identity, revoked_at: float) -> bool:
 
 
 def _is_moment(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # A moment beyond all dates would deny a person for ever.
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST

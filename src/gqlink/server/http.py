@@ -6,6 +6,7 @@ Source: GraphQL over HTTP (draft), sections 5 and 6.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,10 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from gqlink.errors import AuthError, AuthUnavailable
+from gqlink.errors import AuthError, AuthUnavailable, SessionRevoked, TokenExpired
 from gqlink.server.documents import is_mutation, is_subscription
 from gqlink.server.execution import RequestError, encode_request_error
+from gqlink.server.expiry import accept
 from gqlink.server.handshake import credentials_of, facts_of, refusal_of
 from gqlink.server.http_request import (
     GRAPHQL_RESPONSE,
@@ -27,6 +29,7 @@ from gqlink.server.http_request import (
     read_query_string,
     read_request,
 )
+from gqlink.server.policy import authorize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,10 +63,14 @@ async def _respond(host: Host, http: HttpRequest) -> Response:
         _check_door(host, http)
         media_type = negotiate(",".join(http.headers.getlist("accept")))
         request = await _read(host, http)
-        identity = await _identify(host, http)
-        return await _execute(host, http, request, identity, media_type)
+        standing = await _identify(host, http)
+        return await _execute(host, http, request, standing, media_type)
     except BadRequest as exc:
-        return _failure(exc.status, exc.message, code=exc.code, media_type=media_type, headers=exc.headers)
+        return _failed(exc, media_type=media_type)
+    except AuthError as exc:
+        return _failed(_refused(exc), media_type=media_type)
+    except AuthUnavailable as exc:
+        return _failed(_unavailable(exc.retry_after), media_type=media_type)
     except RequestError as exc:
         # The draft wants 400; clients older than its media type take anything but 200 for a broken server.
         status = 400 if media_type == GRAPHQL_RESPONSE else 200
@@ -98,18 +105,47 @@ async def _read(host: Host, http: HttpRequest) -> Request:
             raise BadRequest(405, "Use POST, or GET for a query.", headers={"allow": "GET, POST"})
 
 
-async def _identify(host: Host, http: HttpRequest) -> Identity:
+class Standing:
+    """Whom a request speaks for; looked at again whenever something depends on it.
+
+    Args:
+        host: What the application shares between all transports.
+        identity: As the application has said.
+
+    Raises:
+        AuthError: It was revoked, or has ended, whether the application has looked or not.
+        AuthUnavailable: It cannot be said when it ends.
+    """
+
+    def __init__(self, host: Host, identity: Identity) -> None:
+        self.identity = identity
+        self._host = host
+        self._expiry = accept(host, identity)
+
+    def require(self) -> None:
+        """Let what depends on it happen.
+
+        Raises:
+            AuthError: It was revoked, or has ended, in the meantime.
+        """
+        if self._host.revocations.denies(self.identity):
+            raise SessionRevoked("denied during a request")
+        if self._expiry is not None and self._expiry.passed(self._host.clock):
+            raise TokenExpired("past its end during a request", expired_at=self._expiry.expires_at)
+
+
+async def _identify(host: Host, http: HttpRequest) -> Standing:
+    credentials = credentials_of(host, http.scope)
     try:
-        credentials = credentials_of(host, http.scope)
-        return await host.authentication.identify(credentials, seconds=host.limits.init_seconds)
-    except AuthError as exc:
-        _log.info("a credential was refused: %s", exc)
-        challenge = {"www-authenticate": 'Bearer error="invalid_token"'}
-        raise BadRequest(exc.status, exc.reason, code=exc.extension_code, headers=challenge) from exc
-    except AuthUnavailable as exc:
-        raise _unavailable(exc.retry_after) from exc
+        return Standing(host, await host.authentication.identify(credentials, seconds=host.limits.init_seconds))
     except TimeoutError as exc:
-        raise _unavailable(1.0) from exc
+        raise AuthUnavailable("it takes too long") from exc
+
+
+def _refused(exc: AuthError) -> BadRequest:
+    _log.info("a credential was refused: %s", exc)
+    challenge = {"www-authenticate": 'Bearer error="invalid_token"'}
+    return BadRequest(exc.status, exc.reason, code=exc.extension_code, headers=challenge)
 
 
 def _unavailable(retry_after: float) -> BadRequest:
@@ -125,19 +161,58 @@ def _try_again(message: str, *, seconds: float) -> BadRequest:
     return BadRequest(503, message, code="INTERNAL_SERVER_ERROR", headers=headers)
 
 
-async def _execute(host: Host, http: HttpRequest, request: Request, identity: Identity, media_type: str) -> Response:
+class NotExecuted(RequestError):
+    """The one who asked lost their standing before anything of theirs was executed.
+
+    Args:
+        cause: How.
+    """
+
+    def __init__(self, cause: AuthError) -> None:
+        super().__init__([])
+        self.cause = cause
+
+
+async def _execute(host: Host, http: HttpRequest, request: Request, standing: Standing, media_type: str) -> Response:
     operation = host.execution.prepare(request)
     if is_subscription(operation.node):
         raise BadRequest(400, "A subscription needs a WebSocket.", code="BAD_USER_INPUT")
     if is_mutation(operation.node) and http.method == "GET":
         raise BadRequest(405, "A mutation needs a POST.", headers={"allow": "POST"})
+    try:
+        payload = await _run(host, http, operation, _context(host, http, operation, standing))
+    except NotExecuted as exc:
+        raise exc.cause from None
+    if not is_mutation(operation.node):
+        # A mutation has taken effect, and its client must know: to be told 401 would be to be told that it has not.
+        standing.require()
+    return _answer(200, payload, media_type=media_type)
+
+
+def _context(host: Host, http: HttpRequest, operation: Operation, standing: Standing) -> Callable[[], object]:
+    """Build what resolvers see, for somebody who may ask, in the step in which execution begins.
+
+    What the policy raises becomes the operation's answer, like what a resolver raises.
+    """
     transport = facts_of(http.scope)
 
-    def context() -> object:
-        return host.context(identity, transport)
+    async def build() -> object:
+        _require(standing)
+        authorize(host.policy, standing.identity, operation)
+        context = host.context(standing.identity, transport)
+        if inspect.isawaitable(context):
+            context = await context
+            _require(standing)
+        return context
 
-    payload = await _run(host, http, operation, context)
-    return _answer(200, payload, media_type=media_type)
+    return build
+
+
+def _require(standing: Standing) -> None:
+    try:
+        standing.require()
+    except AuthError as exc:
+        raise NotExecuted(exc) from exc
 
 
 async def _run(host: Host, http: HttpRequest, operation: Operation, context: Callable[[], object]) -> bytes:
@@ -165,9 +240,10 @@ async def _wait_disconnect(http: HttpRequest) -> None:
         pass
 
 
-def _failure(status: int, message: str, *, code: str | None, media_type: str, headers: Mapping[str, str]) -> Response:
-    error: dict[str, object] = {"message": message, "extensions": {"code": code}}
-    return _answer(status, msgspec.json.encode({"errors": [error]}), media_type=media_type, headers=headers)
+def _failed(failure: BadRequest, *, media_type: str) -> Response:
+    error: dict[str, object] = {"message": failure.message, "extensions": {"code": failure.code}}
+    body = msgspec.json.encode({"errors": [error]})
+    return _answer(failure.status, body, media_type=media_type, headers=failure.headers)
 
 
 def _answer(status: int, body: bytes, *, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
