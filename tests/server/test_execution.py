@@ -12,7 +12,7 @@ from gqlink.errors import ConnectionClosed, LoginRequired, SubscriberLagging
 from gqlink.protocol import Request
 from gqlink.pubsub import MemoryBroker, Topic
 from gqlink.server import Context, Limits, Transport
-from gqlink.server.execution import Execution, RequestError, encode_request_error
+from gqlink.server.execution import EventResult, Execution, RequestError, encode_request_error
 from gqlink.server.masking import ErrorFormatter
 from server.eventually import eventually, turns
 
@@ -39,7 +39,9 @@ async def run(execution: Execution, query: str, context: Any = build_context, **
     return json.loads(await execution.run(operation, context))
 
 
-def events(execution: Execution, query: str, context: Any = build_context, **members: Any) -> AsyncGenerator[bytes]:
+def events(
+    execution: Execution, query: str, context: Any = build_context, **members: Any
+) -> AsyncGenerator[EventResult]:
     """Begin a subscription."""
     return execution.events(execution.prepare(Request(query, **members)), context)
 
@@ -192,7 +194,7 @@ async def test_a_scalars_own_words_reach_the_client(world: World) -> None:
 
 async def test_a_subscription_yields_results(world: World) -> None:
     """Until its source ends."""
-    results = [json.loads(payload) async for payload in events(execution(world), "subscription { count(to: 3) }")]
+    results = [json.loads(result.payload) async for result in events(execution(world), "subscription { count(to: 3) }")]
     assert results == [{"data": {"count": number}} for number in (1, 2, 3)]
 
 
@@ -203,15 +205,15 @@ async def test_a_subscription_listens_from_its_beginning(world: World) -> None:
     await eventually(lambda: world.broker.statistics().subscriptions == 1)
     await world.messages.publish("one")
     await world.messages.publish("two")
-    assert json.loads(await first) == {"data": {"messages": "one"}}
-    assert json.loads(await anext(results)) == {"data": {"messages": "two"}}
+    assert json.loads((await first).payload) == {"data": {"messages": "one"}}
+    assert json.loads((await anext(results)).payload) == {"data": {"messages": "two"}}
     await results.aclose()
     assert world.broker.statistics().subscriptions == 0
 
 
 async def test_an_event_that_fails_is_a_result_with_errors(world: World) -> None:
     """The ones after it come as ever."""
-    results = [json.loads(payload) async for payload in events(execution(world), "subscription { flaky }")]
+    results = [json.loads(result.payload) async for result in events(execution(world), "subscription { flaky }")]
     assert [result["data"] for result in results] == [{"flaky": 1}, {"flaky": None}, {"flaky": 3}]
     assert results[1]["errors"][0]["message"] == "Internal server error"
     assert "errors" not in results[2]
@@ -220,7 +222,7 @@ async def test_an_event_that_fails_is_a_result_with_errors(world: World) -> None
 async def test_an_event_takes_so_long_at_most(world: World) -> None:
     """One that does not end is a result with an error; the subscription goes on."""
     room = execution(world, execution_seconds=0.01)
-    results = [json.loads(payload) async for payload in events(room, "subscription { slowly }")]
+    results = [json.loads(result.payload) async for result in events(room, "subscription { slowly }")]
     assert [result["data"] for result in results] == [{"slowly": 1}, None, {"slowly": 3}]
     assert results[1]["errors"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
 
@@ -237,7 +239,7 @@ async def test_a_context_that_fails_for_an_event_ends_nothing(world: World) -> N
                 return built()  # type: ignore[operator]
 
     results = [
-        json.loads(payload) async for payload in events(execution(world), "subscription { count(to: 3) }", build)
+        json.loads(result.payload) async for result in events(execution(world), "subscription { count(to: 3) }", build)
     ]
     assert [result["data"] for result in results] == [{"count": 1}, None, {"count": 3}]
 
@@ -300,7 +302,7 @@ async def test_a_broker_that_does_not_answer_is_given_up(world: World) -> None:
 async def test_a_source_that_fails_raises_after_its_results(world: World, field: str) -> None:
     """What it said before was delivered."""
     results = events(execution(world), f"subscription {{ {field} }}")
-    assert json.loads(await anext(results)) == {"data": {field: 1}}
+    assert json.loads((await anext(results)).payload) == {"data": {field: 1}}
     with pytest.raises(RequestError) as caught:
         await anext(results)
     assert caught.value.errors[0]["message"] == "Internal server error"
@@ -314,7 +316,7 @@ async def test_a_lagging_subscriber_is_told_apart(world: World) -> None:
     await turns()
     for text in ("one", "two", "three"):
         await world.messages.publish(text)
-    assert json.loads(await first) == {"data": {"messages": "one"}}
+    assert json.loads((await first).payload) == {"data": {"messages": "one"}}
     with pytest.raises(SubscriberLagging):
         await anext(results)
 
@@ -363,7 +365,7 @@ async def test_whatever_iterates_a_source_is_closed_with_it() -> None:
         ),
     )
     results = events(execution(schema), "subscription { on }")
-    assert json.loads(await anext(results)) == {"data": {"on": 1}}
+    assert json.loads((await anext(results)).payload) == {"data": {"on": 1}}
     await results.aclose()
     assert source.happened == ["the iterator was closed", "the source was closed"]
 

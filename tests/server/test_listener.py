@@ -8,11 +8,12 @@ import pytest
 
 from gqlink.auth import Identity
 from gqlink.protocol import Dialect, Kind
-from gqlink.pubsub import MemoryBroker, Topic
+from gqlink.pubsub import Topic
 from gqlink.server import Limits
 from gqlink.server.execution import Execution
 from server.peer import LEGACY, NEWER, codes_of, errors_of
 from server.recorder import Scene
+from server.world import WorldBroker
 
 if TYPE_CHECKING:
     from gqlink.protocol import Request
@@ -27,7 +28,8 @@ async def test_a_client_is_let_in_with_who_it_is(world: World, dialect: Dialect)
     scene.say(Kind.CONNECTION_INIT, payload={"accessToken": "alice"})
     [ack] = await scene.until_said(1)
     assert ack["type"] == "connection_ack"
-    assert ack["payload"]["gqlink"] == {"version": 1, "subject": "alice", "expiresIn": None, "renewal": None}
+    renewal = "ping" if dialect is NEWER else None
+    assert ack["payload"]["gqlink"] == {"version": 1, "subject": "alice", "expiresIn": None, "renewal": renewal}
     assert scene.listener.identity == Identity(subject="alice")
     assert scene.kinds == ["opened", "acknowledged"]
     scene.listener.on_lost(1001)
@@ -480,7 +482,7 @@ async def test_a_source_that_fails_ends_its_operation_with_a_masked_error(
 
 async def test_a_subscriber_that_cannot_keep_up_is_closed_by_name(world: World, dialect: Dialect) -> None:
     """Rather than go on with a gap, the socket ends with 4490: the client connects again and resumes."""
-    broker = MemoryBroker(buffer=3)
+    broker = WorldBroker(buffer=3)
     world.messages = Topic(broker, "messages")
     scene = await Scene(world, dialect, broker=broker).admitted()
     scene.start("subscription { messages }")
@@ -494,6 +496,7 @@ async def test_a_subscriber_that_cannot_keep_up_is_closed_by_name(world: World, 
     assert scene.close == (4490, "Slow consumer")
     await scene.listener.wait_ended()
     assert broker.statistics().subscriptions == 0
+    await broker.aclose()
 
 
 async def test_a_subscription_waits_while_the_outlet_is_full(world: World, dialect: Dialect) -> None:
