@@ -9,12 +9,14 @@ import httpx2
 import pytest
 
 from client.chat import SUBSCRIPTION, subscribed
-from client.hands import FakeClock, until
+from client.hands import until
 from gqlink.client import Client, PasswordLogin, WebSocketLink
 from gqlink.errors import BadUserInput, ConnectionRefused, InvalidCredentials, OperationFailed, RequestFailed
+from gqlink.testing import FakeClock
 
 if TYPE_CHECKING:
     from client.peer import Peer
+    from gqlink.client import Change
 
 
 def login_server(request: httpx2.Request) -> httpx2.Response:
@@ -54,7 +56,7 @@ async def test_a_wrong_password_changes_nothing() -> None:
     login = account()
     await login.login("alice", "right")
 
-    async def changed() -> None:
+    async def changed(_change: Change) -> None:
         raise AssertionError
 
     login.subscribe(changed)
@@ -68,7 +70,9 @@ async def test_a_wrong_password_changes_nothing() -> None:
     ("answer", "status"),
     [
         (httpx2.Response(500), 500),
+        (httpx2.Response(429, headers={"retry-after": "30"}), 429),
         (httpx2.Response(200, json={"token": 7}), 200),
+        (httpx2.Response(200, json={"token": "", "expiresIn": 1}), 200),
         (httpx2.Response(200, content=b"\xff"), 200),
         (httpx2.ConnectError("refused"), None),
     ],
@@ -78,19 +82,20 @@ async def test_any_other_answer_is_no_login(answer: httpx2.Response | Exception,
     with pytest.raises(RequestFailed) as failed:
         await account(answer).login("alice", "right")
     assert failed.value.status == status
+    assert ("try again in 30 seconds" in str(failed.value)) == (status == 429)
 
 
 async def test_followers_are_told_before_login_returns_and_not_after_they_left() -> None:
     """One that fails does not keep the others, or the login, from going on."""
     login, told = account(), list[str]()
 
-    async def good() -> None:
+    async def good(_change: Change) -> None:
         told.append(str(await login.token()))
 
-    async def refused() -> None:
+    async def refused(_change: Change) -> None:
         raise ConnectionRefused(4403, "Token invalid")
 
-    async def broken() -> None:
+    async def broken(_change: Change) -> None:
         raise KeyError
 
     for follower in (refused, broken):

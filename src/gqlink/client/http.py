@@ -11,15 +11,25 @@ from typing import TYPE_CHECKING, Final, Self
 import httpx2
 import msgspec
 
+from gqlink.client.bearer import Bearer
 from gqlink.client.params import check_headers, evaluate_headers
 from gqlink.client.request import OperationKind
 from gqlink.client.tokens import as_token_source
-from gqlink.errors import BadUserInput, ConnectionClosed, GqlinkError, OutcomeUnknown, RequestFailed
+from gqlink.errors import (
+    BadUserInput,
+    ConnectionClosed,
+    GqlinkError,
+    OperationFailed,
+    OutcomeUnknown,
+    RequestFailed,
+)
 from gqlink.protocol import ExecutionResult
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Mapping
 
+    from gqlink.client.clock import Clock
     from gqlink.client.link import Subscription
     from gqlink.client.params import Headers
     from gqlink.client.request import Request
@@ -29,12 +39,18 @@ __all__ = ("HttpLink", "http_client", "no_answer")
 
 _ACCEPT: Final = "application/graphql-response+json, application/json;q=0.9"
 _RESULT: Final = msgspec.json.Decoder(ExecutionResult)
+# With a body in GraphQL's form, too: it is the server as a whole that cannot now, not the operation that failed.
+_TRY_LATER: Final = {httpx2.codes.TOO_MANY_REQUESTS, httpx2.codes.SERVICE_UNAVAILABLE}
 # Nothing has been sent when one of these is raised.
 _NOT_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
 
 class HttpLink:
-    """One POST for each query or mutation.
+    """One POST for each query or mutation; a second one where the token turned out to be of no use.
+
+    A token that the server answers with 401 is remembered as refused and never sent again. If the source has another
+    one, the operation is sent once more with it, mutations as well: 401 says that nothing was executed. It is not, if
+    somebody logged in or out meanwhile: what one person asked for is not done in the name of another.
 
     Args:
         url: An `http:` or `https:` URL.
@@ -44,6 +60,7 @@ class HttpLink:
         timeout: Seconds for each of connecting, writing, and waiting for the answer; None for ever.
         ssl_context: For `https:`; None for the system's.
         transport: Instead of the network, such as `httpx2.ASGITransport(app)`.
+        clock: For tests.
 
     Raises:
         BadUserInput: An argument that cannot be used.
@@ -58,12 +75,13 @@ class HttpLink:
         timeout: float | None = 30.0,
         ssl_context: ssl.SSLContext | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
+        clock: Clock | None = None,
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise BadUserInput(f"an HTTP link needs an http: or https: URL, not {url!r}")
         self._url = url
         self._headers = headers
-        self._source = None if auth is None else as_token_source(auth)
+        self._bearer = None if auth is None else Bearer(as_token_source(auth), clock=clock)
         self._timeout = timeout
         self._ssl_context = ssl_context
         self._transport = transport
@@ -79,17 +97,26 @@ class HttpLink:
         Raises:
             RequestFailed: The answer is no GraphQL answer, or none came.
             OutcomeUnknown: A mutation was sent, and no answer came.
-            BadUserInput: The variables are not what JSON can express, or `headers` failed.
+            AuthUnavailable: Another token is needed, and cannot be had now.
+            OperationFailed: The token is one that the server has refused, and there is no other; nothing was sent.
+            BadUserInput: The variables are not what JSON can express, or `headers` or `auth` failed.
             ConnectionClosed: The link was closed.
         """
-        try:
-            content = _encode(request)
-            headers = await self._present_headers()
-            response = await self._open_client().post(self._url, content=content, headers=headers)
-        except httpx2.TransportError as exc:
-            raise _failure(exc, request, request_url=self._url) from exc
-        except (httpx2.HTTPError, httpx2.InvalidURL) as exc:
-            raise RequestFailed(f"{type(exc).__name__}: {exc}") from exc
+        content = _encode(request)
+        headers = await self._own_headers()
+        if self._bearer is None or "authorization" in headers:
+            return _read(await self._post(request, content, headers))
+        changes = self._bearer.changes
+        token = await self._bearer.present()
+        response = await self._post(request, content, headers | _authorization(token))
+        if token is None or response.status_code != httpx2.codes.UNAUTHORIZED:
+            return _read(response)
+        fresh = await self._bearer.replace(token, error=_refusal(response))
+        if fresh is None or changes != self._bearer.changes:
+            return _read(response)
+        response = await self._post(request, content, headers | _authorization(fresh))
+        if response.status_code == httpx2.codes.UNAUTHORIZED:
+            self._bearer.refused(fresh, error=_refusal(response))
         return _read(response)
 
     def subscribe(self, request: Request) -> Subscription:
@@ -106,6 +133,8 @@ class HttpLink:
     async def aclose(self) -> None:
         """Close the connections; requests that run fail."""
         self._closed = True
+        if self._bearer is not None:
+            self._bearer.close()
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
@@ -116,23 +145,33 @@ class HttpLink:
     async def __aexit__(self, *_exc: object) -> None:
         await self.aclose()
 
-    async def _present_headers(self) -> dict[str, str]:
+    async def _own_headers(self) -> dict[str, str]:
+        """Return the headers without the source's token."""
+        self._require_open()
         try:
             given = await evaluate_headers(self._headers)
-            token = None if self._source is None else await self._source.token()
         except GqlinkError:
             raise
         except Exception as exc:
-            raise BadUserInput(f"headers or auth raised {type(exc).__name__}") from exc
-        credential = {} if token is None else {"authorization": f"Bearer {token}"}
+            raise BadUserInput(f"headers raised {type(exc).__name__}") from exc
         check_headers(given)
-        headers = credential | {name.lower(): value for name, value in given.items()}
-        check_headers(headers)
+        headers = {name.lower(): value for name, value in given.items()}
         return headers | {"accept": _ACCEPT, "content-type": "application/json"}
 
-    def _open_client(self) -> httpx2.AsyncClient:
+    async def _post(self, request: Request, content: bytes, headers: Mapping[str, str]) -> httpx2.Response:
+        try:
+            return await self._open_client().post(self._url, content=content, headers=headers)
+        except httpx2.TransportError as exc:
+            raise _failure(exc, request, request_url=self._url) from exc
+        except (httpx2.HTTPError, httpx2.InvalidURL) as exc:
+            raise RequestFailed(f"{type(exc).__name__}: {exc}") from exc
+
+    def _require_open(self) -> None:
         if self._closed:
             raise ConnectionClosed(None, "the link was closed")
+
+    def _open_client(self) -> httpx2.AsyncClient:
+        self._require_open()
         if self._client is None:
             self._client = http_client(timeout=self._timeout, ssl_context=self._ssl_context, transport=self._transport)
         return self._client
@@ -179,6 +218,12 @@ def no_answer(url: str, exc: Exception) -> RequestFailed:
     return RequestFailed(f"no answer from {host}: {str(exc) or type(exc).__name__}")
 
 
+def _authorization(token: str | None) -> dict[str, str]:
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    check_headers(headers)
+    return headers
+
+
 def _read(response: httpx2.Response) -> ExecutionResult:
     """Read a GraphQL answer, whatever the status; 401 and 400 carry one as well."""
     try:
@@ -187,7 +232,18 @@ def _read(response: httpx2.Response) -> ExecutionResult:
         raise RequestFailed(_describe(response), status=response.status_code) from None
     if result.data is None and not result.errors:
         raise RequestFailed(_describe(response), status=response.status_code)
+    if result.data is None and result.errors and response.status_code in _TRY_LATER:
+        raise RequestFailed(str(OperationFailed(result.errors)), status=response.status_code)
     return result
+
+
+def _refusal(response: httpx2.Response) -> GqlinkError:
+    """Return what the next user of a refused token is told."""
+    try:
+        result = _read(response)
+    except RequestFailed as exc:
+        return exc
+    return OperationFailed(result.errors or [], data=result.data, extensions=result.extensions)
 
 
 def _describe(response: httpx2.Response) -> str:

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from gqlink.client.audience import Audience
 from gqlink.client.clock import SystemClock
 from gqlink.client.errands import Errands
-from gqlink.client.followers import Followers
 from gqlink.client.login_server import LoginServer
 from gqlink.errors import GqlinkError
 
@@ -57,7 +57,7 @@ class SessionSource:
         self._server = LoginServer(base_url, timeout=timeout, ssl_context=ssl_context, transport=transport)
         self._clock = clock or SystemClock()
         self._session: Session | None = None
-        self._followers = Followers()
+        self._followers = Audience()
         self._errands = Errands("gqlink session")
         self._called = 0
         self._settled = 0
