@@ -2,13 +2,15 @@
 //
 // Queries and mutations go over HTTP and carry the token in a header. Subscriptions go over one WebSocket and carry
 // it in `connection_init`, the first message of every connection. Both ask `getAccessToken` at that moment; neither
-// remembers an answer.
+// remembers an answer. A token ends, and its socket with it: whenever the login has exchanged it for another one of the
+// same person, give that to `renewal.renew`, and the socket lives on.
 
 import { ApolloClient, ApolloLink, HttpLink, InMemoryCache } from "@apollo/client";
 import { SetContextLink } from "@apollo/client/link/context";
 import { GraphQLWsLink } from "@apollo/client/link/subscriptions";
 import { getMainDefinition } from "@apollo/client/utilities";
 import { createClient as createSocket, type Client as Socket, type ClientOptions } from "graphql-ws";
+import { Renewal } from "./renewal";
 
 export interface ChatClientOptions {
   /** Where GraphQL is, such as "https://chat.example/graphql"; the WebSocket has the same address. */
@@ -22,6 +24,7 @@ export interface ChatClientOptions {
 export interface ChatClient {
   apollo: ApolloClient;
   socket: Socket;
+  renewal: Renewal;
 }
 
 export function createChatClient({ url, getAccessToken, socket: socketOptions }: ChatClientOptions): ChatClient {
@@ -46,7 +49,7 @@ export function createChatClient({ url, getAccessToken, socket: socketOptions }:
     link: ApolloLink.split(isSubscription, new GraphQLWsLink(socket), http),
     cache: new InMemoryCache(),
   });
-  return { apollo, socket };
+  return { apollo, socket, renewal: new Renewal(socket) };
 }
 
 function isSubscription({ query }: ApolloLink.Operation): boolean {

@@ -1,6 +1,7 @@
 // What the WebSocket is doing, as the status line tells it, and when it tries again.
 
 import type { ClientOptions } from "graphql-ws";
+import { readAcknowledgement } from "./additions";
 import { Observable } from "./observable";
 
 export type ConnectionState =
@@ -15,13 +16,15 @@ export interface ConnectionEvents {
   connected: () => void;
   /** Nothing comes from the other side any more, although nobody closed the socket. */
   silent: () => void;
-  /** The server closed the socket; what its code and reason mean is the session's business. */
-  refused: (reason: string) => Promise<void> | void;
+  /** The server refused the credential; what the reason means is the session's business. Says whether there is another. */
+  refused: (reason: string) => Promise<boolean>;
 }
 
 const FIRST_WAIT = 3_000;
 const LONGEST_WAIT = 30_000;
 const FORBIDDEN = 4403;
+/** Who comes back at once with another credential, and is refused again within this time, waits like anybody else. */
+const HURRY_EVERY = 10_000;
 const PING_EVERY = 25_000;
 const PONG_WITHIN = 8_000;
 
@@ -32,7 +35,8 @@ export class Connection {
   #isDeliberate = false;
   #wake: (() => void) | null = null;
   #patience: ReturnType<typeof setTimeout> | undefined;
-  #handling: Promise<void> | void = undefined;
+  #handling: Promise<boolean> = Promise.resolve(false);
+  #hurriedAt = -Infinity;
 
   constructor(events: ConnectionEvents) {
     this.#events = events;
@@ -53,7 +57,7 @@ export class Connection {
         connected: (_, payload) => {
           if (!isPresent()) return;
           this.#isDeliberate = false;
-          this.state.set({ phase: "connected", subject: subjectOf(payload) });
+          this.state.set({ phase: "connected", subject: readAcknowledgement(payload).subject });
           this.#events.connected();
         },
         ping: (isReceived) => {
@@ -67,7 +71,8 @@ export class Connection {
           clearTimeout(this.#patience);
           const { code, reason } = event as CloseEvent;
           this.state.set({ phase: "idle" });
-          if (code === FORBIDDEN) this.#handling = this.#events.refused(reason);
+          // Afterwards: graphql-ws is still telling everybody of this close.
+          if (code === FORBIDDEN) this.#handling = Promise.resolve(reason).then(this.#events.refused);
         },
       },
     };
@@ -83,9 +88,14 @@ export class Connection {
   readonly retryNow = (): void => this.#wake?.();
 
   async #wait(retries: number): Promise<void> {
-    await this.#handling; // a refused token is exchanged before it is sent again
+    const hasAnother = await this.#handling; // a refused token is not sent again
+    this.#handling = Promise.resolve(false);
     if (this.#isDeliberate) {
       this.#isDeliberate = false;
+      return;
+    }
+    if (hasAnother && performance.now() - this.#hurriedAt > HURRY_EVERY) {
+      this.#hurriedAt = performance.now();
       return;
     }
     const milliseconds = Math.min(FIRST_WAIT * 2 ** Math.min(retries, 8), LONGEST_WAIT) * (1 - Math.random() / 5);
@@ -99,9 +109,4 @@ export class Connection {
     });
     this.#wake = null;
   }
-}
-
-function subjectOf(payload: unknown): string | null | undefined {
-  const ours = (payload as { gqlink?: { subject?: string | null } } | undefined)?.gqlink;
-  return ours === undefined ? undefined : (ours.subject ?? null);
 }

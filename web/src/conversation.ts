@@ -113,11 +113,12 @@ export class Conversation {
   /** Reads what was said since the last message that we have, and sends what waits. */
   readonly catchUp = async (): Promise<void> => {
     void this.#deliver();
+    const token = this.session.tokenNow;
     try {
       await this.#readNewest();
       this.#change({ phase: "ready" });
     } catch (error) {
-      if (isUnauthenticated(error)) await this.session.refused();
+      await this.#onFailure(error, token);
       if (this.#isStopped) return;
       if (this.state.get().phase === "loading") this.#change({ phase: "failed" });
       this.#later("catch up", this.#retryDelay(), () => void this.catchUp());
@@ -171,14 +172,16 @@ export class Conversation {
   async #deliver(): Promise<void> {
     if (this.#isSending) return;
     this.#isSending = true;
+    let token = this.session.tokenNow;
     try {
       for (;;) {
         const entry = outboxes.next(this.state.get().outbox);
         if (entry === undefined || !(await this.#isStillOurs())) return;
+        token = this.session.tokenNow;
         await this.#store(entry);
       }
     } catch (error) {
-      if (isUnauthenticated(error)) await this.session.refused();
+      await this.#onFailure(error, token);
       this.#later("deliver", this.#retryDelay(), () => void this.#deliver());
     } finally {
       this.#isSending = false;
@@ -206,6 +209,13 @@ export class Conversation {
       if (refusal === null) throw error;
       this.#changeOutbox((outbox) => outboxes.refuse(outbox, clientId, refusal));
     }
+  }
+
+  /** Lets the session know where it was `token` that was refused; one that was exchanged meanwhile is no loss. */
+  async #onFailure(error: unknown, token: string | null): Promise<void> {
+    if (this.#isStopped || !isUnauthenticated(error)) return;
+    if (isRevoked(error) && token === this.session.tokenNow) this.session.revoked();
+    else await this.session.refused(token);
   }
 
   #take(more: readonly Message[], known = this.state.get().messages): void {
@@ -242,6 +252,11 @@ function isUnauthenticated(error: unknown): boolean {
     return error.errors.some(({ extensions }) => ["UNAUTHENTICATED", "TOKEN_EXPIRED"].includes(String(extensions?.["code"])));
   }
   return ServerError.is(error) && error.statusCode === 401;
+}
+
+function isRevoked(error: unknown): boolean {
+  const said = CombinedGraphQLErrors.is(error) ? error.message : ServerError.is(error) ? error.bodyText : "";
+  return said.includes("Session revoked");
 }
 
 /** Why asking again would not help; null where it may. */

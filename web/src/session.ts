@@ -2,7 +2,7 @@
 // HttpOnly cookie that no script can read. Tabs tell each other that something changed, never a token.
 
 import { Observable } from "./observable";
-import { readToken } from "./tokens";
+import { damaged, readToken } from "./tokens";
 
 export type SessionState =
   | { status: "restoring" }
@@ -20,10 +20,16 @@ interface Grant {
   name: string;
   /** On the monotonic clock, in milliseconds: the server's clock may differ from ours. */
   expiresAt: number;
+  /** This close to its end, in milliseconds, it is exchanged before it is used. */
+  margin: number;
 }
 
-/** A token this close to its end, in milliseconds, is exchanged before it is used. */
+/** A token is exchanged when this much of its life is over, and before it is used in the last fifth, or ten seconds. */
+const EXCHANGE_AT = 0.8;
 const MARGIN = 10_000;
+/** An answer that is lost is asked for again while the server still takes the same refresh token for it: 30 seconds. */
+const TIMEOUT = 10_000;
+const RETRY = 5_000;
 /** Says whether there is a cookie worth trying, or one that the server has yet to be told to forget; no secret. */
 const HINT = "gqlink.session";
 type Hint = "signed-in" | "logout-owed";
@@ -33,6 +39,8 @@ export interface SessionOptions {
   base: string;
   /** A window of its own: no cookie, all in memory, and other tabs neither tell nor are told. */
   isPrivate?: boolean;
+  /** Whoever is signed in has another token now. */
+  renewed?: () => void;
 }
 
 export class Session {
@@ -40,12 +48,17 @@ export class Session {
   readonly isPrivate: boolean;
   readonly #base: string;
   readonly #channel: BroadcastChannel | null;
+  readonly #renewed: () => void;
   #grant: Grant | null = null;
+  /** The grant before the present one, and what is presented instead of the present one: for the panel's experiment. */
+  #former: Grant | null = null;
+  #spoilt: string | null = null;
   #refreshing: Promise<void> | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor({ base, isPrivate = false }: SessionOptions) {
+  constructor({ base, isPrivate = false, renewed = () => undefined }: SessionOptions) {
     this.#base = base;
+    this.#renewed = renewed;
     this.isPrivate = isPrivate;
     this.#channel = isPrivate ? null : new BroadcastChannel("gqlink.session");
     addEventListener("online", () => void this.#payLogout());
@@ -70,7 +83,8 @@ export class Session {
 
   async login(name: string, password: string): Promise<LoginOutcome> {
     try {
-      const answer = await this.#post("login", { name, password, cookie: !this.isPrivate });
+      // In turn with the exchanges: a late answer to one would put back the cookie that this one replaces.
+      const answer = await this.#inTurn(() => this.#post("login", { name, password, cookie: !this.isPrivate }));
       if (answer.status === 401 || answer.status === 400) return "refused";
       if (!answer.ok) return "busy";
       this.#accept(await answer.json(), name);
@@ -98,23 +112,39 @@ export class Session {
 
   /** The token of whoever is signed in, exchanged first where it is about to end; null for nobody. */
   readonly getAccessToken = async (): Promise<string | null> => {
-    if (this.#grant !== null && this.#grant.expiresAt - performance.now() < MARGIN) await this.#refresh();
-    return this.#grant?.token ?? null;
+    if (this.#grant !== null && this.#grant.expiresAt - performance.now() < this.#grant.margin) await this.#refresh();
+    return this.tokenNow;
   };
 
-  /** The token as it is at this moment, for the panel's lesson. */
+  /** The token as it is at this moment. */
   get tokenNow(): string | null {
-    return this.#grant?.token ?? null;
+    return this.#spoilt ?? this.#grant?.token ?? null;
   }
 
-  /** The server refused the token: get another, or learn that the session is over. */
-  async refused(): Promise<void> {
-    if (this.#grant !== null) await this.#refresh({ mayKeep: false });
+  /** When it ends, on the clock of `performance.now()`; null for nobody. */
+  get expiresAt(): number | null {
+    return this.#grant?.expiresAt ?? null;
+  }
+
+  /** The server refused `token`: get another, or learn that the session is over. Says whether there is another. */
+  async refused(token = this.tokenNow): Promise<boolean> {
+    if (this.#grant !== null && token === this.tokenNow) await this.#refresh({ mayKeep: false });
+    return this.#grant !== null && token !== this.tokenNow;
   }
 
   /** The server said that the session is over. */
   revoked(): void {
     if (this.#grant !== null) this.#end("elsewhere");
+  }
+
+  /**
+   * For the panel's experiment: presents from now on, until the server has refused it, a token that is of no use. That
+   * is the former one, if it has really expired; there may be none yet, then the present one with its signature damaged.
+   */
+  spoil(): void {
+    if (this.#grant === null) return;
+    const spent = this.#former !== null && this.#former.expiresAt < performance.now() ? this.#former.token : null;
+    this.#spoilt = spent ?? damaged(this.#grant.token);
   }
 
   async #hear(news: News): Promise<void> {
@@ -134,28 +164,34 @@ export class Session {
     const isAlive = () => mayKeep && this.#grant !== null && this.#grant.expiresAt > performance.now();
     const before = this.#grant;
     try {
-      const exchange = () => this.#post("refresh", proof(before));
-      const answer = await (this.isPrivate ? exchange() : oneTabAtATime(exchange));
+      const answer = await this.#inTurn(() => this.#post("refresh", proof(before)));
       if (this.#grant !== before) return; // signed in, or out, meanwhile
       if (answer.ok) return this.#accept(await answer.json(), before?.name ?? "");
       if (answer.status >= 500 || answer.status === 429) throw new Error("later");
+      const why = before === null ? "never" : (await isRevoked(answer)) ? "elsewhere" : "ended";
       if (!this.isPrivate) hint.clear();
-      if (answer.status === 401 || !isAlive()) this.#end(before === null ? "never" : "ended");
+      if (answer.status === 401 || !isAlive()) this.#end(why);
     } catch {
-      if (before !== null) this.#schedule(5_000); // the token stays what it is, and is refused if it is too old
+      // The token stays what it is, and is refused if it is too old.
+      if (before !== null && this.#grant === before) this.#schedule(RETRY);
     }
   }
 
   #accept(answer: Answer, name: string): void {
     const subject = answer.name ?? readToken(answer.token)?.subject ?? name;
+    const lifetime = answer.expiresIn * 1_000;
+    this.#former = this.#grant?.name === subject ? this.#grant : null;
+    this.#spoilt = null;
     this.#grant = {
       token: answer.token,
       refreshToken: this.isPrivate ? answer.refreshToken : undefined,
       name: subject,
-      expiresAt: performance.now() + answer.expiresIn * 1_000,
+      expiresAt: performance.now() + lifetime,
+      margin: Math.min(MARGIN, lifetime * (1 - EXCHANGE_AT)),
     };
-    this.#schedule(Math.max(answer.expiresIn * 800, 1_000));
-    if (this.name !== subject) this.state.set({ status: "signed-in", name: subject });
+    this.#schedule(Math.max(lifetime * EXCHANGE_AT, 1_000));
+    if (this.name === subject) this.#renewed();
+    else this.state.set({ status: "signed-in", name: subject });
   }
 
   #schedule(milliseconds: number): void {
@@ -166,7 +202,7 @@ export class Session {
 
   #end(why: "never" | "here" | "elsewhere" | "ended"): void {
     clearTimeout(this.#timer);
-    this.#grant = null;
+    this.#grant = this.#former = this.#spoilt = null;
     this.state.set({ status: "signed-out", why });
   }
 
@@ -178,7 +214,20 @@ export class Session {
     const headers: Record<string, string> = { "content-type": "application/json" };
     if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
     const credentials = this.isPrivate ? "omit" : "same-origin";
-    return fetch(this.#base + path, { method: "POST", headers, credentials, body: JSON.stringify(body) });
+    return fetch(this.#base + path, {
+      method: "POST",
+      headers,
+      credentials,
+      body: JSON.stringify(body),
+      keepalive: true, // a reload does not tear it up: the answer's cookie is the next one to show
+      signal: AbortSignal.timeout(TIMEOUT),
+    });
+  }
+
+  /** A refresh token is used up by its use: tabs that share the cookie take turns. */
+  async #inTurn(action: () => Promise<Response>): Promise<Response> {
+    const isAlone = this.isPrivate || !("locks" in navigator);
+    return isAlone ? await action() : await navigator.locks.request("gqlink.refresh", action);
   }
 }
 
@@ -189,14 +238,14 @@ interface Answer {
   refreshToken?: string;
 }
 
+/** Somebody ended the session; it did not merely reach its age. */
+async function isRevoked(answer: Response): Promise<boolean> {
+  return (await answer.text()).includes("Session revoked");
+}
+
 /** What shows the session to the server, beside the cookie. */
 function proof(grant: Grant | null): object {
   return grant?.refreshToken === undefined ? {} : { refreshToken: grant.refreshToken };
-}
-
-/** A refresh token is used up by its use: two tabs take turns. */
-async function oneTabAtATime(exchange: () => Promise<Response>): Promise<Response> {
-  return "locks" in navigator ? await navigator.locks.request("gqlink.refresh", exchange) : await exchange();
 }
 
 function settleLogout({ ok }: Response): void {

@@ -1,4 +1,5 @@
 import { useId, useState, type FormEvent } from "react";
+import { useSecondsLeft } from "../useSecondsLeft";
 import { useObservable } from "./Playground";
 import type { Config } from "./config";
 import type { Identity, Outcome, SocketState } from "./identity";
@@ -6,6 +7,7 @@ import type { Identity, Outcome, SocketState } from "./identity";
 export function SignInBar({ config, identity }: { config: Config; identity: Identity }) {
   const name = useObservable(identity.name);
   const socket = useObservable(identity.socketState);
+  const ending = useObservable(identity.ending);
   const [problem, setProblem] = useState<string | null>(null);
 
   const attempt = async (login: Promise<Outcome>) => {
@@ -21,11 +23,17 @@ export function SignInBar({ config, identity }: { config: Config; identity: Iden
         {name === null ? "You are a stranger" : <>Signed in as <strong>{name}</strong></>}
         <span className="socket">{socketText(socket)}</span>
       </p>
+      <SecondsLeft identity={identity} />
       <div className="doors">
-        {problem !== null && (
+        {(problem ?? ending) !== null && (
           <p className="problem" role="alert">
-            {problem}
+            {problem ?? ending}
           </p>
+        )}
+        {name !== null && identity.isRenewable && (
+          <button title={EXPIRE} onClick={() => identity.expireToken()}>
+            Expire the token
+          </button>
         )}
         {config.accounts
           .filter((account) => account.name !== name)
@@ -46,7 +54,22 @@ export function SignInBar({ config, identity }: { config: Config; identity: Iden
 
 function socketText(state: SocketState): string {
   if (state.phase === "closed") return state.reason === null ? "No socket open" : `Socket closed: ${state.reason}`;
-  return state.subject === undefined ? "Socket open" : `Socket open as ${state.subject ?? "nobody"}`;
+  const open = state.subject === undefined ? "Socket open" : `Socket open as ${state.subject ?? "nobody"}`;
+  return state.reason === null ? open : `${open} again after ${state.reason}`;
+}
+
+const EXPIRE =
+  "Presents a token that the server refuses, over HTTP and on a new connection, and gets another. Run the subscription to watch it.";
+
+/** Until the server ends the socket, unless it is renewed. A timer is not read out at every second. */
+function SecondsLeft({ identity }: { identity: Identity }) {
+  const left = useSecondsLeft(useObservable(identity.renewal.expiresAt));
+  if (left === null) return null;
+  return (
+    <p className="seconds" role="timer" aria-label="Seconds to the end of the token" title="Until the token on the socket ends; it is renewed before">
+      {left} s
+    </p>
+  );
 }
 
 function LoginForm({ onLogin }: { onLogin: (name: string, password: string) => void }) {

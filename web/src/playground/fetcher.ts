@@ -2,7 +2,9 @@
 
 import type { Fetcher, FetcherParams } from "@graphiql/toolkit";
 import { parse, type DocumentNode, type ExecutionResult } from "graphql";
-import type { Identity } from "./identity";
+import { authorization, type Identity } from "./identity";
+
+type Result = ExecutionResult<Record<string, unknown>>;
 
 export function createFetcher(url: string, identity: Identity): Fetcher {
   return (params, options) => {
@@ -11,26 +13,36 @@ export function createFetcher(url: string, identity: Identity): Fetcher {
   };
 }
 
-async function post(url: string, params: FetcherParams, identity: Identity): Promise<ExecutionResult<Record<string, unknown>>> {
-  const answer = await fetch(url, {
+/** What is refused with 401 has not run: with another token of the same person it is asked for again, once. */
+async function post(url: string, params: FetcherParams, identity: Identity): Promise<Result> {
+  const { token } = identity;
+  const name = identity.name.get();
+  const answer = await ask(url, params, token);
+  if (answer.status !== 401) return (await answer.json()) as Result;
+  const refusal = await answer.text();
+  const isWorthAgain = (await identity.refused(token, refusal)) && identity.name.get() === name;
+  return isWorthAgain ? ((await (await ask(url, params, identity.token)).json()) as Result) : (JSON.parse(refusal) as Result);
+}
+
+function ask(url: string, params: FetcherParams, token: string | null): Promise<Response> {
+  return fetch(url, {
     method: "POST",
     credentials: "omit",
     headers: {
       "content-type": "application/json",
       accept: "application/graphql-response+json, application/json;q=0.9",
-      ...identity.headers(),
+      ...authorization(token),
     },
     body: JSON.stringify(params),
   });
-  return (await answer.json()) as ExecutionResult<Record<string, unknown>>;
 }
 
-function subscribe({ query, operationName, variables }: FetcherParams, identity: Identity): AsyncIterable<ExecutionResult<Record<string, unknown>>> {
+function subscribe({ query, operationName, variables }: FetcherParams, identity: Identity): AsyncIterable<Result> {
   return identity.socket.iterate({
     query,
     operationName: operationName ?? null,
     variables: variables as Record<string, unknown>,
-  }) as AsyncIterable<ExecutionResult<Record<string, unknown>>>;
+  }) as AsyncIterable<Result>;
 }
 
 /** What cannot be read is the server's to explain. */

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState, type KeyboardEvent } from "react";
+import { draft } from "../../draft";
 import { SendIcon } from "./icons";
 
 /** The server's limit, in characters as Python counts them. */
@@ -6,7 +7,7 @@ const LIMIT = 4000;
 const WARN_AT = 3800;
 
 export function Composer({ name, onSend }: { name: string; onSend: (text: string) => void }) {
-  const [text, setText] = useState("");
+  const [text, setText] = useState(() => draft.open(name));
   const area = useRef<HTMLTextAreaElement>(null);
   const length = [...text.trim()].length;
   const isSendable = length > 0 && length <= LIMIT;
@@ -15,6 +16,8 @@ export function Composer({ name, onSend }: { name: string; onSend: (text: string
     // On a phone the keyboard would cover the conversation before it was seen.
     if (matchMedia("(pointer: fine)").matches) area.current?.focus();
   }, []);
+
+  useEffect(() => draft.keep(name, text), [name, text]);
 
   const send = () => {
     if (!isSendable) return;

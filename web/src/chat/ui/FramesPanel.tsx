@@ -2,6 +2,7 @@ import type { FrameRecord } from "../../frames";
 import { FrameList } from "./FrameList";
 import { CloseIcon } from "./icons";
 import { Lesson } from "./Lesson";
+import { TokenLife } from "./TokenLife";
 import { useChat, useObservable } from "./context";
 
 export function FramesPanel({ record, isOver, onClose }: { record: FrameRecord; isOver: boolean; onClose: () => void }) {
@@ -20,6 +21,7 @@ export function FramesPanel({ record, isOver, onClose }: { record: FrameRecord; 
         </button>
       </header>
       <Lesson />
+      <TokenLife />
       <Actions record={record} />
       <FrameList record={record} />
     </aside>

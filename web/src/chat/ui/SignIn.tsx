@@ -35,8 +35,8 @@ export function SignIn() {
   return (
     <div className="sign-in">
       <div className="card">
-        {why === "elsewhere" && <p className="notice">You were signed out elsewhere, in another tab or by the server.</p>}
-        {why === "ended" && <p className="notice">Your session has ended. Please sign in again.</p>}
+        {why === "elsewhere" && <p className="notice">Your session was ended elsewhere. Sign in again to go on.</p>}
+        {why === "ended" && <p className="notice">Your session has ended. Sign in again to go on.</p>}
         <h2 ref={heading} tabIndex={-1}>{accounts.length > 0 ? "Who are you today?" : "Sign in"}</h2>
         <p className="lead">
           {accounts.length > 0

@@ -1,6 +1,7 @@
 import { useEffect, useState } from "react";
 import type { ConnectionState } from "../../connection";
 import type { SessionState } from "../../session";
+import { useSecondsLeft } from "../../useSecondsLeft";
 import { useChat, useObservable } from "./context";
 
 type Tone = "good" | "busy" | "off" | "bad";
@@ -25,12 +26,25 @@ export function StatusLine() {
         {text}
         {isWaiting && <Countdown until={connection.retryAt} />}
       </span>
+      {tone === "good" && <TokenSeconds />}
       {isWaiting && (
         <button className="link" onClick={chat.connection.retryNow}>
           Now
         </button>
       )}
     </p>
+  );
+}
+
+/** Until the socket's token ends. A timer, so it is not read out at every second; it may be asked for. */
+function TokenSeconds() {
+  const chat = useChat();
+  const left = useSecondsLeft(useObservable(chat.expiresAt));
+  if (left === null) return null;
+  return (
+    <span className="seconds" role="timer" aria-label="Seconds to the end of the token" title="Until the token on the socket ends; it is renewed before">
+      {left} s
+    </span>
   );
 }
 
