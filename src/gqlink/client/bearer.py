@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gqlink.client.clock import SystemClock
 from gqlink.client.refusals import refusals_of
+from gqlink.errors import SessionRevoked
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -39,13 +40,17 @@ class Bearer:
 
         Raises:
             AuthUnavailable: Another token is needed, and cannot be had now.
+            SessionRevoked: The login ended, or another one took its place, while another token was asked for.
             GqlinkError: The source failed; or its token was refused and there is no other: then this is the refusal.
         """
         if self._unsubscribe is None:
             self._unsubscribe = self._source.subscribe(self._count)
         token = await self._source.token()
-        if token is not None and (self._has_ended() or self._refusals.find(token) is not None):
-            token = await self._source.refresh(token)
+        if token is None:
+            return None
+        refusal = self._refusals.find(token)
+        if refusal is not None or self._has_ended():
+            token = await self._next(token, refusal)
         refusal = self._refusals.find(token)
         if refusal is not None:
             raise refusal
@@ -71,6 +76,14 @@ class Bearer:
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
+
+    async def _next(self, token: str, refusal: GqlinkError | None) -> str:
+        """Ask for another token of the same login: what one person wants is not done in the name of another."""
+        changes = self.changes
+        fresh = await self._source.refresh(token)
+        if fresh is None or self.changes != changes:
+            raise refusal or SessionRevoked("the login ended before the operation was sent")
+        return fresh
 
     def _has_ended(self) -> bool:
         expires_at = self._source.expires_at

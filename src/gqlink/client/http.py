@@ -98,6 +98,7 @@ class HttpLink:
             RequestFailed: The answer is no GraphQL answer, or none came.
             OutcomeUnknown: A mutation was sent, and no answer came.
             AuthUnavailable: Another token is needed, and cannot be had now.
+            SessionRevoked: The login ended before the operation was sent.
             OperationFailed: The token is one that the server has refused, and there is no other; nothing was sent.
             BadUserInput: The variables are not what JSON can express, or `headers` or `auth` failed.
             ConnectionClosed: The link was closed.
@@ -106,8 +107,8 @@ class HttpLink:
         headers = await self._own_headers()
         if self._bearer is None or "authorization" in headers:
             return _read(await self._post(request, content, headers))
-        changes = self._bearer.changes
         token = await self._bearer.present()
+        changes = self._bearer.changes
         response = await self._post(request, content, headers | _authorization(token))
         if token is None or response.status_code != httpx2.codes.UNAUTHORIZED:
             return _read(response)

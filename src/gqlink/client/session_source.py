@@ -57,7 +57,7 @@ class SessionSource:
         self._server = LoginServer(base_url, timeout=timeout, ssl_context=ssl_context, transport=transport)
         self._clock = clock or SystemClock()
         self._session: Session | None = None
-        self._followers = Audience()
+        self._audience = Audience()
         self._errands = Errands("gqlink session")
         self._called = 0
         self._settled = 0
@@ -99,7 +99,7 @@ class SessionSource:
 
     def subscribe(self, changed: Changed) -> Unsubscribe:
         """Be told of every change; see `TokenSource.subscribe`."""
-        return self._followers.add(changed)
+        return self._audience.add(changed)
 
     async def logout(self) -> None:
         """Forget the session, here at once and then at the server; harmless when nobody is logged in.
@@ -122,7 +122,7 @@ class SessionSource:
         if self._session is not None:
             await self._session.renew.aclose()
         await self._errands.aclose()
-        await self._followers.aclose()
+        await self._audience.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -145,14 +145,14 @@ class SessionSource:
         """Let another session be the present one, and tell the followers; the task is done when they have followed."""
         self._settled = number
         self._session = session
-        return self._followers.notify("changed")
+        return self._audience.notify("changed")
 
     def _session_changed(self, session: Session, change: Change) -> None:
         """Act on a refresh, if it is one of the present session; nobody waits for the followers."""
         if session is self._session:
             if session.token is None:
                 self._session = None
-            self._followers.notify(change)
+            self._audience.notify(change)
 
 
 async def _leave(former: Session, told: asyncio.Task[None]) -> None:
