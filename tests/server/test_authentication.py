@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gqlink.auth import ANONYMOUS, Credentials, Token
+from gqlink.auth import ANONYMOUS, Credentials, Identity, Token
 from gqlink.errors import AuthUnavailable, InvalidToken
 from gqlink.server.authentication import Authentication
 from server.eventually import eventually
@@ -98,4 +98,35 @@ async def test_who_is_no_longer_wanted_leaves_its_place(world: World) -> None:
     with pytest.raises(asyncio.CancelledError):
         await leaving
     assert world.authenticating == 0
+    assert (await authentication.identify(named("alice"), seconds=5)).subject == "alice"
+
+
+@pytest.mark.parametrize("identity", [Identity(5), Identity("a", session=5), Identity("a", token_id=b"t")])  # type: ignore[arg-type]
+async def test_an_identity_that_could_not_be_revoked_is_a_failure_of_the_hook(identity: Identity) -> None:
+    """A subject, session or token id that is no text would never be equal to a revoked one."""
+
+    async def authenticate(_: Credentials) -> Identity:
+        return identity
+
+    with pytest.raises(AuthUnavailable):
+        await Authentication(authenticate, concurrency=1).identify(Credentials(), seconds=5)
+
+
+async def test_nobody_is_asked_about_before_all_is_ready(world: World) -> None:
+    """Who waits for that takes no place; what is not ready in time is a timeout, what fails is unavailable."""
+    gate = asyncio.Event()
+
+    async def ready() -> None:
+        await gate.wait()
+        if not world.gate.is_set():
+            raise AuthUnavailable("the revocations are away")
+
+    authentication = Authentication(world.authenticate, concurrency=1, ready=ready)
+    with pytest.raises(TimeoutError):
+        await authentication.identify(named("alice"), seconds=0.01)
+    gate.set()
+    with pytest.raises(AuthUnavailable, match="revocations"):
+        await authentication.identify(named("alice"), seconds=5)
+    assert world.most_authenticating == 0
+    world.gate.set()
     assert (await authentication.identify(named("alice"), seconds=5)).subject == "alice"

@@ -118,13 +118,14 @@ class DenyList:
         """Drop what is too old; the entry that was just added never is, so there always is an oldest one."""
         while now - self._added[oldest := next(iter(self._added))] > self._remember_seconds:
             del self._added[oldest]
-            match oldest:
-                case ("subject", subject):
-                    del self._subjects[subject]
-                case ("session", session):
-                    self._sessions.discard(session)
-                case (_, token_id):
-                    self._token_ids.discard(token_id)
+            kind, value = oldest
+            match kind:
+                case "subject":
+                    del self._subjects[value]
+                case "session":
+                    self._sessions.discard(value)
+                case _:
+                    self._token_ids.discard(value)
 
 
 def _is_covered(identity: Identity, revoked_at: float) -> bool:

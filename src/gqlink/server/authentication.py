@@ -72,4 +72,9 @@ class Authentication:
         # Whatever a hook returns by mistake, None above all, must not pass for somebody.
         if not isinstance(identity, Identity):
             raise TypeError(f"authenticate returned {type(identity).__name__}, not Identity")
+        for name in ("subject", "session", "token_id"):
+            value: object = getattr(identity, name)
+            # A number, say, would never be equal to what is revoked.
+            if not isinstance(value, str | None):
+                raise TypeError(f"authenticate returned an identity whose {name} is {type(value).__name__}, not str")
         return identity

@@ -89,7 +89,7 @@ def _revocation(data: Mapping[object, object]) -> Revocation:
             token_id=_text(data, "tokenId"),
             revoked_at=revoked_at,
         )
-    except (ValueError, OverflowError) as exc:
+    except ValueError as exc:
         raise UnreadableOrder(str(exc)) from None
 
 
