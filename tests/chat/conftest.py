@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import argon2
 import pytest
 
-from gqlink.auth import PasswordHasher, SigningKey, TokenSigner
+from gqlink.auth import PasswordHasher, Revocation, SigningKey, TokenSigner
 from gqlink.chat.accounts import Accounts
 from gqlink.chat.conversation import Conversation
 from gqlink.chat.database import database_url
 from gqlink.chat.refresh_tokens import RefreshTokens
-from gqlink.chat.sessions import Sessions
+from gqlink.chat.revocation_store import SqlRevocationStore
+from gqlink.chat.session_store import SessionStore
+from gqlink.chat.sessions import Grant, Sessions
 from gqlink.chat.store import Store
 from gqlink.pubsub import MemoryBroker
 
@@ -26,9 +28,21 @@ KEY = SigningKey("k1", b"s" * 32)
 NOW = 1_800_000_000.125  # 2027-01-15T08:00:00.125Z
 
 
-def clock() -> float:
-    """Stand still."""
-    return NOW
+class Clock:
+    """A clock that the test turns."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+@pytest.fixture
+def time() -> Clock:
+    """Now, until the test says otherwise."""
+    return Clock()
 
 
 @pytest.fixture
@@ -55,9 +69,9 @@ async def hasher() -> AsyncIterator[PasswordHasher]:
 
 
 @pytest.fixture
-async def accounts(store: Store, hasher: PasswordHasher) -> Accounts:
+async def accounts(store: Store, hasher: PasswordHasher, time: Clock) -> Accounts:
     """The accounts alice (alice123) and bob (bobby123)."""
-    accounts = Accounts(store, hasher=hasher, clock=clock)
+    accounts = Accounts(store, hasher=hasher, clock=time)
     await accounts.create("alice", password="alice123")
     await accounts.create("bob", password="bobby123")
     return accounts
@@ -72,10 +86,12 @@ async def broker() -> AsyncIterator[MemoryBroker]:
 
 
 @pytest.fixture
-async def conversation(store: Store, accounts: Accounts, broker: MemoryBroker) -> AsyncIterator[Conversation]:
+async def conversation(
+    store: Store, accounts: Accounts, broker: MemoryBroker, time: Clock
+) -> AsyncIterator[Conversation]:
     """A conversation that alice and bob may join."""
     assert accounts is not None
-    conversation = Conversation(store, broker=broker, clock=clock)
+    conversation = Conversation(store, broker=broker, clock=time)
     yield conversation
     await conversation.aclose()
 
@@ -87,14 +103,43 @@ def signer() -> TokenSigner:
 
 
 @pytest.fixture
-def sessions(store: Store, accounts: Accounts, signer: TokenSigner) -> Sessions:
-    """Sessions of an hour, with tokens of a minute."""
+def session_store(store: Store) -> SessionStore:
+    """The table of sessions."""
+    return SessionStore(store)
+
+
+@pytest.fixture
+def revocations(store: Store, time: Clock) -> SqlRevocationStore:
+    """The table of revocations, which are remembered for a day."""
+    return SqlRevocationStore(store, seconds=86_400.0, clock=time)
+
+
+def make_sessions(store: Store, *, accounts: Accounts, signer: TokenSigner, clock: Clock) -> Sessions:
+    """Make sessions of an hour, with tokens of a minute; what ends one is the database alone."""
+    revocations = SqlRevocationStore(store, seconds=86_400.0, clock=clock)
+
+    async def revoke(session: str) -> None:
+        await revocations.add(Revocation(session=session, revoked_at=clock.now))
+
     return Sessions(
-        store,
+        SessionStore(store),
         accounts=accounts,
         signer=signer,
         refresh_tokens=RefreshTokens([KEY]),
+        revoke=revoke,
         token_lifetime=60.0,
         lifetime=3600.0,
         clock=clock,
     )
+
+
+@pytest.fixture
+def sessions(store: Store, accounts: Accounts, signer: TokenSigner, time: Clock) -> Sessions:
+    """Sessions of an hour, with tokens of a minute."""
+    return make_sessions(store, accounts=accounts, signer=signer, clock=time)
+
+
+@pytest.fixture
+async def grant(accounts: Accounts, sessions: Sessions) -> Grant:
+    """What alice holds after her login."""
+    return await sessions.open(await accounts.check("alice", password="alice123"))

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from gqlink.auth import ANONYMOUS, Credentials, Token, TokenSigner
-from gqlink.chat import ChatSettings, create_app, open_accounts
+from gqlink.chat import ChatSettings, create_app, open_administration
 from gqlink.chat.app import token_authentication
 from gqlink.errors import BadUserInput, DataUnusable, InvalidToken, TokenExpired
 
@@ -58,12 +58,12 @@ async def test_credentials_that_are_present_must_verify(signer: TokenSigner) -> 
 async def test_accounts_can_be_made_without_a_server(tmp_path: Path) -> None:
     """The data directory is made on the way, and keeps them."""
     settings = ChatSettings(data_dir=tmp_path / "data")
-    async with open_accounts(settings) as accounts:
-        await accounts.create("carol", password="password")
-    async with open_accounts(settings) as accounts:
-        assert await accounts.check("Carol", password="password")
+    async with open_administration(settings) as administration:
+        await administration.accounts.create("carol", password="password")
+    async with open_administration(settings) as administration:
+        assert await administration.accounts.check("Carol", password="password")
         with pytest.raises(BadUserInput, match="taken"):
-            await accounts.create("carol", password="password")
+            await administration.accounts.create("carol", password="password")
 
 
 async def test_the_demo_lets_alice_in(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ def test_the_door_shows_what_others_may_use() -> None:
     assert gqlink.chat.__all__ == (
         "DEMO_PASSWORDS",
         "Accounts",
+        "Administration",
         "ChatSettings",
         "create_app",
-        "open_accounts",
+        "open_administration",
     )
     assert all(hasattr(gqlink.chat, name) for name in gqlink.chat.__all__)

@@ -10,10 +10,11 @@ from starlette.routing import Route
 
 from gqlink.auth import PasswordHasher, Token, TokenSigner
 from gqlink.chat.login import SessionPosts
+from gqlink.chat.login_limit import LoginLimit
 from gqlink.chat.post import Post
 from gqlink.server import Doorkeeper
 
-from .conftest import NOW
+from .conftest import NOW, Clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,9 +28,12 @@ RIGHT = {"name": "alice", "password": "alice123"}
 
 
 @pytest.fixture
-def login(accounts: Accounts, sessions: Sessions) -> Post:
+def login(accounts: Accounts, sessions: Sessions, time: Clock) -> Post:
     """The endpoint."""
-    return Post(SessionPosts(accounts, sessions=sessions).login, doorkeeper=Doorkeeper(("localhost",), ()))
+    return Post(
+        SessionPosts(accounts, sessions=sessions, limit=LoginLimit(clock=time)).login,
+        doorkeeper=Doorkeeper(("localhost",), ()),
+    )
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def message_added() -> Any:
 
 
 async def row_count(store: Store) -> int:
-    async with store._reading() as connection:
+    async with store.writing() as connection:
         return cast("int", (await connection.exec_driver_sql("SELECT count(*) FROM messages")).scalar_one())
 
 

@@ -13,13 +13,12 @@ from starlette.routing import Route
 from gqlink.auth import Token, TokenSigner
 from gqlink.chat.accounts import Accounts
 from gqlink.chat.login import SessionPosts
+from gqlink.chat.login_limit import LoginLimit
 from gqlink.chat.post import Post
-from gqlink.chat.refresh_tokens import RefreshTokens
-from gqlink.chat.sessions import Grant, Sessions
-from gqlink.errors import InvalidToken, SessionRevoked, StoreUnavailable, TokenExpired
+from gqlink.errors import SessionRevoked, StoreUnavailable, TokenExpired
 from gqlink.server import Doorkeeper
 
-from .conftest import KEY, NOW
+from .conftest import NOW, Clock, make_sessions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,52 +26,17 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
     from gqlink.auth import PasswordHasher
+    from gqlink.chat.sessions import Grant, Sessions
     from gqlink.chat.store import Store
 
 ALICE = {"name": "Alice", "password": "alice123"}
 HERE = {"origin": "http://localhost"}
 
 
-class Clock:
-    """A clock that the test turns."""
-
-    now = NOW
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
-
-
 @pytest.fixture
-def time() -> Clock:
-    """Now, until the test says otherwise."""
-    return Clock()
-
-
-@pytest.fixture
-def sessions(store: Store, accounts: Accounts, signer: TokenSigner, time: Clock) -> Sessions:
-    """Sessions of an hour, with tokens of a minute."""
-    return Sessions(
-        store,
-        accounts=accounts,
-        signer=signer,
-        refresh_tokens=RefreshTokens([KEY]),
-        token_lifetime=60.0,
-        lifetime=3600.0,
-        clock=time,
-    )
-
-
-@pytest.fixture
-async def grant(accounts: Accounts, sessions: Sessions) -> Grant:
-    """What alice holds after her login."""
-    return await sessions.open(await accounts.check("alice", password="alice123"))
-
-
-@pytest.fixture
-async def client(accounts: Accounts, sessions: Sessions) -> AsyncIterator[httpx2.AsyncClient]:
+async def client(accounts: Accounts, sessions: Sessions, time: Clock) -> AsyncIterator[httpx2.AsyncClient]:
     """A browser that shows a page of this server, as far as cookies go."""
-    posts = SessionPosts(accounts, sessions=sessions)
+    posts = SessionPosts(accounts, sessions=sessions, limit=LoginLimit(clock=time))
     doorkeeper = Doorkeeper(("localhost",), ("http://dev.example:*",))
     answers = {"/login": posts.login, "/refresh": posts.refresh, "/logout": posts.logout}
     app = Starlette(routes=[Route(path, Post(answer, doorkeeper=doorkeeper)) for path, answer in answers.items()])
@@ -120,35 +84,18 @@ async def test_sessions_of_one_person_are_ended_one_by_one(
     assert await sessions.renew(grant.refresh_token)
 
 
-async def test_a_token_of_another_generation_is_of_no_use(
-    sessions: Sessions, grant: Grant, signer: TokenSigner
-) -> None:
-    """Nor is one of a session that nobody has begun."""
-    session = signer.verify(grant.token, now=NOW).session
-    assert session is not None
-    for forged in (RefreshTokens([KEY]).write(session, generation=2), RefreshTokens([KEY]).write("x", generation=1)):
-        with pytest.raises(InvalidToken):
-            await sessions.renew(forged)
-
-
 async def test_a_session_of_the_demo_ends_with_the_demo(
-    store: Store, hasher: PasswordHasher, signer: TokenSigner
+    store: Store, hasher: PasswordHasher, signer: TokenSigner, time: Clock
 ) -> None:
     """Its password is public, and so may its refresh token be."""
-
-    def sessions(*, demo: bool) -> tuple[Accounts, Sessions]:
-        accounts = Accounts(store, hasher=hasher, demo=demo)
-        tokens = RefreshTokens([KEY])
-        return accounts, Sessions(
-            store, accounts=accounts, signer=signer, refresh_tokens=tokens, token_lifetime=60, lifetime=3600
-        )
-
-    accounts, demo = sessions(demo=True)
-    await accounts.seed_demo()
-    grant = await demo.open(await accounts.check("bob", password="bob123"))
-    assert await demo.renew(grant.refresh_token)
+    demo = Accounts(store, hasher=hasher, demo=True)
+    await demo.seed_demo()
+    sessions = make_sessions(store, accounts=demo, signer=signer, clock=time)
+    grant = await sessions.open(await demo.check("bob", password="bob123"))
+    assert await sessions.renew(grant.refresh_token)
+    real = make_sessions(store, accounts=Accounts(store, hasher=hasher), signer=signer, clock=time)
     with pytest.raises(SessionRevoked):
-        await sessions(demo=False)[1].renew(grant.refresh_token)
+        await real.renew(grant.refresh_token)
 
 
 async def test_old_sessions_are_forgotten_and_no_token_is_stored(

@@ -12,7 +12,7 @@ DATA = Path("data")
 def test_tokens_last_a_quarter_of_an_hour_and_two_minutes_in_a_demo() -> None:
     """Unless somebody says otherwise."""
     assert ChatSettings(data_dir=DATA).token_seconds == 900
-    assert ChatSettings(data_dir=DATA, demo=True).token_seconds == 3600
+    assert ChatSettings(data_dir=DATA, demo=True).token_seconds == 120
     assert ChatSettings(data_dir=DATA, demo=True, token_lifetime=3).token_seconds == 3
 
 

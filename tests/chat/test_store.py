@@ -145,7 +145,7 @@ async def test_a_closed_store_refuses_and_leaves_no_thread(url: URL) -> None:
 
 async def test_a_database_that_fails_is_an_error_of_ours(store: Store) -> None:
     """What the driver says stays in the chain, for the log."""
-    async with store._writing() as connection:
+    async with store.writing() as connection:
         await connection.execute(text("DROP TABLE messages"))
     with pytest.raises(StoreUnavailable, match="The database is unavailable") as caught:
         await store.messages(GENERAL, last=1)

@@ -16,16 +16,21 @@ from starlette.routing import Route
 
 from gqlink.auth import ANONYMOUS, PasswordHasher, TokenSigner
 from gqlink.chat.accounts import DEMO_PASSWORDS, Accounts
+from gqlink.chat.administration import Administration
 from gqlink.chat.context import ChatContext
 from gqlink.chat.conversation import Conversation
 from gqlink.chat.data import KEYS_FILE, prepare_directory
 from gqlink.chat.database import database_url
 from gqlink.chat.keys import load_signing_keys
 from gqlink.chat.login import SessionPosts
+from gqlink.chat.login_limit import LoginLimit
 from gqlink.chat.pages import page_routes
 from gqlink.chat.post import Post
 from gqlink.chat.refresh_tokens import RefreshTokens
 from gqlink.chat.resolvers import chat_schema
+from gqlink.chat.revocation_store import SqlRevocationStore
+from gqlink.chat.revocation_watch import RevocationWatch
+from gqlink.chat.session_store import SessionStore
 from gqlink.chat.sessions import Sessions
 from gqlink.chat.store import Store
 from gqlink.errors import StoreUnavailable
@@ -52,6 +57,8 @@ class _Parts:
     store: Store
     hasher: PasswordHasher
     accounts: Accounts
+    sessions: SessionStore
+    revocations: SqlRevocationStore
     broker: MemoryBroker
     conversation: Conversation
 
@@ -78,15 +85,17 @@ def create_app(settings: ChatSettings, *, on_socket_event: Callable[[SocketEvent
     parts = _make_parts(settings)
     graphql = _make_graphql(settings, signer=signer, parts=parts, on_socket_event=on_socket_event)
     doorkeeper = Doorkeeper(settings.allowed_hosts, settings.origins)
+    sessions = _make_sessions(settings, keys=keys, signer=signer, parts=parts, graphql=graphql)
+    watch = RevocationWatch(parts.revocations, apply=graphql.apply_revocation)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with _started(parts, demo=settings.demo), graphql.lifespan(app):
+        async with _started(parts, demo=settings.demo), graphql.lifespan(app), watch.running():
             yield
 
     routes = [
         *graphql.routes("/graphql"),
-        *_session_routes(settings, keys=keys, signer=signer, parts=parts, doorkeeper=doorkeeper),
+        *_session_routes(parts.accounts, sessions=sessions, doorkeeper=doorkeeper),
         *page_routes(settings, doorkeeper=doorkeeper),
         Route("/healthz", _health(parts.store)),
     ]
@@ -96,8 +105,8 @@ def create_app(settings: ChatSettings, *, on_socket_event: Callable[[SocketEvent
 
 
 @asynccontextmanager
-async def open_accounts(settings: ChatSettings) -> AsyncIterator[Accounts]:
-    """Open the accounts without a server, for whoever administers them; a running server notices at once.
+async def open_administration(settings: ChatSettings) -> AsyncIterator[Administration]:
+    """Open accounts and sessions without a server, for whoever administers them; a running server notices by itself.
 
     Raises:
         DataUnusable: The data directory or the database cannot be used.
@@ -105,7 +114,9 @@ async def open_accounts(settings: ChatSettings) -> AsyncIterator[Accounts]:
     prepare_directory(settings.data_dir)
     parts = _make_parts(settings)
     async with _started(parts, demo=False):
-        yield parts.accounts
+        yield Administration(
+            parts.store, accounts=parts.accounts, sessions=parts.sessions, revocations=parts.revocations
+        )
 
 
 def token_authentication(signer: TokenSigner, *, clock: Callable[[], float] = time.time) -> Authenticate:
@@ -130,6 +141,8 @@ def _make_parts(settings: ChatSettings) -> _Parts:
         store=store,
         hasher=hasher,
         accounts=Accounts(store, hasher=hasher, demo=settings.demo),
+        sessions=SessionStore(store),
+        revocations=SqlRevocationStore(store, seconds=settings.revocation_seconds),
         broker=broker,
         conversation=Conversation(store, broker=broker),
     )
@@ -152,21 +165,35 @@ def _make_graphql(
         debug=settings.debug,
         playground=settings.playground and _playground(settings),
         on_socket_event=on_socket_event,
+        revocation_store=parts.revocations,
+        revocation_seconds=settings.revocation_seconds,
     )
 
 
-def _session_routes(
-    settings: ChatSettings, *, keys: Sequence[SigningKey], signer: TokenSigner, parts: _Parts, doorkeeper: Doorkeeper
-) -> list[BaseRoute]:
-    sessions = Sessions(
-        parts.store,
+def _make_sessions(
+    settings: ChatSettings,
+    *,
+    keys: Sequence[SigningKey],
+    signer: TokenSigner,
+    parts: _Parts,
+    graphql: GraphQLApp,
+) -> Sessions:
+    async def revoke(session_id: str) -> None:
+        await graphql.revoke(session=session_id)
+
+    return Sessions(
+        parts.sessions,
         accounts=parts.accounts,
         signer=signer,
         refresh_tokens=RefreshTokens(keys),
+        revoke=revoke,
         token_lifetime=settings.token_seconds,
         lifetime=settings.session_lifetime,
     )
-    posts = SessionPosts(parts.accounts, sessions=sessions)
+
+
+def _session_routes(accounts: Accounts, *, sessions: Sessions, doorkeeper: Doorkeeper) -> list[BaseRoute]:
+    posts = SessionPosts(accounts, sessions=sessions, limit=LoginLimit())
     answers = {"/login": posts.login, "/refresh": posts.refresh, "/logout": posts.logout}
     return [Route(path, Post(answer, doorkeeper=doorkeeper)) for path, answer in answers.items()]
 
@@ -194,6 +221,7 @@ def _cross_origin(settings: ChatSettings) -> Middleware:
         allow_origin_regex=_origin_pattern(settings.origins),
         allow_methods=("GET", "POST"),
         allow_headers=("authorization", "content-type"),
+        expose_headers=("retry-after",),
     )
 
 

@@ -6,15 +6,16 @@
 | `/refresh` | `{"refreshToken"}`, or none, with the cookie     | `{"token", "expiresIn", "name"}`         |
 | `/logout`  | likewise                                         | 204, and no body                         |
 
-With `"cookie": true` the refresh token comes as a cookie and not in the answer, so that no script ever has it. A
-refresh answers the way it was asked: with `"refreshToken"` where that was in the body. The body counts, whatever the
-cookie says; null or an empty text there is nobody. An access token in the `Authorization` of a logout ends its session
-too. `post` has the refusals.
+Refresh tokens rotate, see `sessions`: each answer brings the next one. With `"cookie": true` it comes as a cookie and
+not in the answer, so that no script ever has it. A refresh answers the way it was asked: with `"refreshToken"` where
+that was in the body. The body counts, whatever the cookie says; null or an empty text there is nobody. An access token
+in the `Authorization` of a logout ends its session too. `post` has the refusals.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
+import asyncio
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -22,14 +23,19 @@ import msgspec
 from starlette.responses import Response
 
 from gqlink.auth import Token, credentials_from_http
+from gqlink.chat.login_limit import TooManyAttempts
 from gqlink.chat.post import PostRefused, bad_input, json_answer, read_form
 from gqlink.chat.refresh_cookie import clear_cookie, read_cookie, set_cookie
 from gqlink.errors import InvalidToken
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from starlette.requests import Request
 
     from gqlink.chat.accounts import Accounts
+    from gqlink.chat.login_limit import LoginLimit
+    from gqlink.chat.records import Account
     from gqlink.chat.sessions import Grant, Sessions
 
 LOGIN_EXAMPLE: Final = '{"name": "...", "password": "..."}'
@@ -61,16 +67,18 @@ class SessionPosts:
     Args:
         accounts: Who may log in.
         sessions: Who is logged in.
+        limit: How often one may guess.
     """
 
-    def __init__(self, accounts: Accounts, *, sessions: Sessions) -> None:
+    def __init__(self, accounts: Accounts, *, sessions: Sessions, limit: LoginLimit) -> None:
         self._accounts = accounts
         self._sessions = sessions
+        self._limit = limit
 
     async def login(self, request: Request) -> Response:
         """Open a session for a name and a password."""
         form = await _read_login(request)
-        account = await self._accounts.check(_name(form), password=form.password)
+        account = await self._check(_name(form), password=form.password, request=request)
         grant = await self._sessions.open(account)
         if not form.cookie:
             return json_answer(_access(grant) | _refresh(grant))
@@ -88,9 +96,9 @@ class SessionPosts:
         if not presented.by_cookie:
             return json_answer(content | _refresh(grant))
         answer = json_answer(content)
-        # Only one that has changed: an answer that comes late must not put back what a login has replaced meanwhile.
-        if grant.refresh_token != presented.token:
-            set_cookie(answer, grant, request=request)
+        # Two tabs that ask at once get the same cookie; whichever answer comes last, the browser keeps a good one. One
+        # that comes after a whole later exchange puts back the token before, which is good for REUSE_SECONDS more.
+        set_cookie(answer, grant, request=request)
         return answer
 
     async def logout(self, request: Request) -> Response:
@@ -98,15 +106,32 @@ class SessionPosts:
         presented = await _read_refresh_token(request)
         bearer = credentials_from_http(authorization=request.headers.getlist("authorization")).token
         answer = Response(status_code=204, headers={"cache-control": "no-store"})
+        ends: list[Coroutine[object, object, None]] = []
         if presented.token is not None:
-            with suppress(InvalidToken):  # there is nothing to end
-                await self._sessions.end(presented.token)
+            ends.append(self._sessions.end(presented.token))
             if presented.by_cookie:
                 clear_cookie(answer, request=request)
         if bearer is not None:
-            with suppress(InvalidToken):
-                await self._sessions.end_of(bearer)
+            ends.append(self._sessions.end_of(bearer))
+        await _all(ends)
         return answer
+
+    async def _check(self, name: str, *, password: str, request: Request) -> Account:
+        address = request.client.host if request.client else None
+        try:
+            async with self._limit.attempt(name, address=address):
+                return await self._accounts.check(name, password=password)
+        except TooManyAttempts as exc:
+            seconds = math.ceil(exc.retry_after)
+            message = f"Too many failed logins; try again in {seconds} seconds."
+            raise PostRefused(429, "LIMIT_EXCEEDED", message, headers={"retry-after": str(seconds)}) from None
+
+
+async def _all(ends: list[Coroutine[object, object, None]]) -> None:
+    """Log out by each proof, although another one may fail; one that proves nothing has nothing to end."""
+    for outcome in await asyncio.gather(*ends, return_exceptions=True):
+        if isinstance(outcome, BaseException) and not isinstance(outcome, InvalidToken):
+            raise outcome
 
 
 async def _read_login(request: Request) -> _LoginForm:

@@ -12,6 +12,7 @@ A request is `application/json`, at most 64 KiB; fields beyond those asked for a
 | 408    | `LIMIT_EXCEEDED`         | a body that does not arrive within 10 seconds                               |
 | 413    | `LIMIT_EXCEEDED`         | a body over 64 KiB                                                          |
 | 415    | `UNSUPPORTED_MEDIA_TYPE` | not `application/json`                                                      |
+| 429    | `LIMIT_EXCEEDED`         | too many failed logins, see `login_limit`; `Retry-After` says when to try   |
 | 503    | `UNAVAILABLE`            | the database does not answer, or too many log in at once                    |
 
 Insisting on the content type keeps other sites out: a browser sends that type to a foreign site only after asking,

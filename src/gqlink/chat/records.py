@@ -36,7 +36,8 @@ class Session:
         generation: The number of its present refresh token, from 1.
         created_at: When the password was given; aware, in UTC.
         expires_at: When it will be asked for again.
-        ended_at: When somebody logged out, or None.
+        ended_at: When it was ended by a logout, a revocation or a stolen token, or None.
+        rotated_at: When the present generation replaced the one before it; None for the first.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Session:
     created_at: datetime
     expires_at: datetime
     ended_at: datetime | None = None
+    rotated_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,36 @@
-"""Sessions: from a login to a logout, longer than any access token lives."""
+"""Sessions: from a login to a logout, longer than any access token lives.
+
+Refresh tokens rotate. Whoever presents the present one, token n, gets n + 1. Whoever presents n - 1 soon after gets n
+again: two tabs that ask at once, a page that was reloaded twice, an answer that was lost. Anything older, and n - 1
+later than that, is somebody's copy: either the thief or the owner comes second, and nobody can tell which, so the
+session ends for both.
+
+Source: RFC 9700, section 4.14.2.
+"""
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gqlink.errors import InvalidToken, SessionRevoked, TokenExpired
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from gqlink.auth import Token, TokenSigner
     from gqlink.chat.accounts import Accounts
     from gqlink.chat.records import Account, Session
     from gqlink.chat.refresh_tokens import RefreshTokens
-    from gqlink.chat.store import Store
+    from gqlink.chat.session_store import SessionStore
+
+REUSE_SECONDS: Final = 30.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,7 @@ class Sessions:
         accounts: Says who may still log in.
         signer: Signs the access tokens; they carry the session's id as `sid`.
         refresh_tokens: Writes and reads the others.
+        revoke: Ends a session, given its id: refreshing, access tokens and sockets, at once; harmless to repeat.
         token_lifetime: Of an access token, in seconds.
         lifetime: Of a session, in seconds from the login; then the password is asked for again.
         clock: Seconds since the Unix epoch.
@@ -54,11 +68,12 @@ class Sessions:
 
     def __init__(
         self,
-        store: Store,
+        store: SessionStore,
         *,
         accounts: Accounts,
         signer: TokenSigner,
         refresh_tokens: RefreshTokens,
+        revoke: Callable[[str], Awaitable[None]],
         token_lifetime: float,
         lifetime: float,
         clock: Callable[[], float] = time.time,
@@ -67,6 +82,7 @@ class Sessions:
         self._accounts = accounts
         self._signer = signer
         self._refresh_tokens = refresh_tokens
+        self._revoke = revoke
         self._token_lifetime = token_lifetime
         self._lifetime = timedelta(seconds=lifetime)
         self._clock = clock
@@ -78,48 +94,66 @@ class Sessions:
             StoreUnavailable: The database does not answer.
         """
         now = self._now()
-        session = await self._store.add_session(
+        session = await self._store.add(
             secrets.token_urlsafe(16), account=account, created_at=now, expires_at=now + self._lifetime
         )
         return self._grant(session, now=now)
 
     async def renew(self, refresh_token: Token) -> Grant:
-        """Give the next access token to whoever holds the refresh token of a session.
+        """Give the next access token, and the next refresh token, to whoever holds a session's present one.
+
+        For 30 seconds the one before gets the same refresh token again, and an access token of its own.
 
         Raises:
-            InvalidToken: It is not a refresh token of ours, or not the session's present one.
+            InvalidToken: It is not a refresh token of ours, or its session is forgotten.
             TokenExpired: The session has reached its age.
-            SessionRevoked: Its user has logged out, or may not log in any more.
+            SessionRevoked: The session was ended, is ended now because of a token that has had its turn, or its user
+                may not log in any more.
             StoreUnavailable: The database does not answer.
+            AuthUnavailable: A session that must end could not be ended everywhere.
         """
-        session_id, generation = self._refresh_tokens.read(refresh_token)
-        session = await self._store.session(session_id)
-        if session is None or generation != session.generation:
-            raise InvalidToken("a refresh token that is no longer, or not yet, of use")
+        session_id, presented = self._refresh_tokens.read(refresh_token)
         now = self._now()
-        self._refuse_if_over(session, now=now)
+        session = await self._going_on(session_id, now=now)
+        if presented == session.generation:
+            rotated = await self._store.rotate(session, rotated_at=now)
+            # Where somebody was faster, the token has just become the one before.
+            session = rotated or await self._going_on(session_id, now=now)
+        if not _is_the_one_before(session, presented, now=now):
+            log.warning("session %s of %s ended: an old refresh token was used", session.id, session.account.name)
+            await self._revoke(session.id)
+            raise SessionRevoked
         return self._grant(session, now=now)
 
     async def end(self, refresh_token: Token) -> None:
-        """Log out; harmless to repeat.
+        """Log out: its access tokens and its sockets end too, at once. Harmless to repeat.
 
         Raises:
             InvalidToken: It is not a refresh token of ours.
-            StoreUnavailable: The database does not answer: the session goes on.
+            AuthUnavailable: The session could not be ended everywhere; it is to be ended again.
+            StoreUnavailable: Likewise.
         """
         session_id, _ = self._refresh_tokens.read(refresh_token)
-        await self._store.end_session(session_id, ended_at=self._now())
+        await self._revoke(session_id)
 
     async def end_of(self, token: Token) -> None:
         """Log out whoever holds an access token and has kept no refresh token.
 
         Raises:
             InvalidToken: It is not an access token of ours, or it has expired.
-            StoreUnavailable: The database does not answer: the session goes on.
+            AuthUnavailable: The session could not be ended everywhere; it is to be ended again.
+            StoreUnavailable: Likewise.
         """
         session_id = self._signer.verify(token, now=self._clock()).session
         if session_id is not None:
-            await self._store.end_session(session_id, ended_at=self._now())
+            await self._revoke(session_id)
+
+    async def _going_on(self, session_id: str, *, now: datetime) -> Session:
+        session = await self._store.find(session_id)
+        if session is None:
+            raise InvalidToken("a refresh token of a session that is forgotten")
+        self._refuse_if_over(session, now=now)
+        return session
 
     def _refuse_if_over(self, session: Session, *, now: datetime) -> None:
         if session.ended_at is not None or not self._accounts.may_log_in(session.account):
@@ -137,3 +171,10 @@ class Sessions:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
+
+
+def _is_the_one_before(session: Session, presented: int, *, now: datetime) -> bool:
+    """Say whether a token is the one that the present one has just replaced."""
+    if session.rotated_at is None or presented != session.generation - 1:
+        return False
+    return (now - session.rotated_at).total_seconds() <= REUSE_SECONDS

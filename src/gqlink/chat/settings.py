@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 TOKEN_SECONDS: Final = 900.0
 SESSION_SECONDS: Final = 30 * 86_400.0
 LONGEST_SESSION_SECONDS: Final = 400 * 86_400.0  # browsers keep no cookie longer
-DEMO_TOKEN_SECONDS: Final = 3_600.0  # until a renewal can be watched; see docs/decisions/0002
+DEMO_TOKEN_SECONDS: Final = 120.0  # so that one can watch a renewal; see docs/decisions/0002
+REVOCATION_SECONDS: Final = 30 * 86_400.0
 
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 LOOPBACK_ORIGINS: Final = ("http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*")
@@ -26,7 +27,7 @@ class ChatSettings:
         data_dir: Where the signing keys are, and SQLite's file; made with mode 0700 if missing.
         database_url: "sqlite:///path" or "postgresql://user:password@host/name"; None for a file in `data_dir`.
         demo: Make alice, bob and charlie, with public passwords, and let them log in.
-        token_lifetime: Of an access token, in seconds; None for 900, or 3600 in a demo.
+        token_lifetime: Of an access token, in seconds; None for 900, or 120 in a demo.
         session_lifetime: Of a login, in seconds, until the password is asked for again; at most 400 days.
         allowed_origins: Web origins besides its own that may use the server, such as "https://chat.example" or,
             for every port, "http://localhost:*". A demo adds every port of this machine.
@@ -62,3 +63,8 @@ class ChatSettings:
         if self.token_lifetime is not None:
             return self.token_lifetime
         return DEMO_TOKEN_SECONDS if self.demo else TOKEN_SECONDS
+
+    @property
+    def revocation_seconds(self) -> float:
+        """How long a revocation is remembered, in seconds: longer than any token lives."""
+        return max(REVOCATION_SECONDS, self.token_seconds)

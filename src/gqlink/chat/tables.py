@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -78,6 +79,20 @@ sessions = Table(
     Column("ended_at", UtcDateTime, nullable=True),
     Index(None, "user_id"),
     Index(None, "expires_at"),
+)
+
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("id", _number, primary_key=True),
+    Column("subject", Text, nullable=True),  # exactly one of these three, as in gqlink.auth.Revocation
+    Column("session", Text, nullable=True),
+    Column("token_id", Text, nullable=True),
+    Column("revoked_at", Double, nullable=False),  # seconds since the Unix epoch, as a token says them
+    Index(None, "session"),
+    Index(None, "token_id"),
+    Index(None, "revoked_at"),
+    sqlite_autoincrement=True,  # an id is never used twice: a watcher asks for larger ones
 )
 
 rooms = Table(

@@ -28,14 +28,14 @@ def add(
     ] = None,
 ) -> None:
     """Make an account; a running server notices at once."""
-    from gqlink.chat import ChatSettings, open_accounts
+    from gqlink.chat import ChatSettings, open_administration
 
     settings = ChatSettings(data_dir=data or default_data_dir(), database_url=database)
     password = read_password(name, confirm=True)
 
     async def run() -> None:
-        async with open_accounts(settings) as accounts:
-            await accounts.create(name, password=password)
+        async with open_administration(settings) as administration:
+            await administration.accounts.create(name, password=password)
 
     asyncio.run(run())
     print(f"{name} can log in now.")
