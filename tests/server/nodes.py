@@ -54,6 +54,8 @@ class Node:
         self.world = world
         self.clock = clock or FakeClock()
         self.events: list[SocketEvent] = []
+        self.tells = False
+        """Whether the world is told which session was read."""
         settings = {"authenticate": self.authenticate, "clock": self.clock, "on_socket_event": self.events.append}
         self.app: GraphQLApp = world.app(**settings | options)
 
@@ -69,6 +71,8 @@ class Node:
             issued_at=float(issued) if issued else None,
             expires_at=self.clock.wall() + float(lives) if lives else None,
         )
+        if self.tells:
+            self.world.happened.append(f"read {session}")
         if session == "slow":
             self.world.authenticating += 1
             await self.world.gate.wait()

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
-from gqlink.server import Limits
+from gqlink.auth import Identity, Revocation
+from gqlink.errors import LoginRequired
+from gqlink.server import Limits, PolicyOperation
 from server.eventually import eventually, turns
+from server.nodes import Node, nodes
 from server.raw import dialled
 from serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from gqlink.auth import Identity
-    from gqlink.server import Transport
+    from gqlink.server import PolicyEvent, Transport
     from server.world import World
 
 
@@ -283,3 +285,215 @@ async def test_requests_share_a_connection(world: World) -> None:
             assert head.split()[1] == status
             [length] = [line.split(b":")[1] for line in head.splitlines() if line.startswith(b"content-length")]
             await raw.reader.readexactly(int(length))
+
+
+# Whom a request speaks for
+
+
+@pytest.fixture
+async def node(world: World) -> AsyncIterator[Node]:
+    """An application whose tokens say what its identities are like."""
+    async with nodes(world, 1) as [node]:
+        yield node
+
+
+async def ask(http: httpx2.AsyncClient, authority: str, token: str, query: str = "{ hello }") -> httpx2.Response:
+    """Ask with a token."""
+    headers = {"authorization": f"Bearer {token}"}
+    return await http.post(f"http://{authority}/graphql", json={"query": query}, headers=headers)
+
+
+def is_refused(response: httpx2.Response, reason: str, *, code: str = "UNAUTHENTICATED") -> bool:
+    """Tell whether an answer is a 401 with everything that belongs to it, and nothing else."""
+    return (
+        response.status_code == 401
+        and response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+        and response.json() == {"errors": [{"message": reason, "extensions": {"code": code}}]}
+    )
+
+
+@pytest.mark.parametrize("named", [{"subject": "alice"}, {"session": "s1"}, {"token_id": "t1"}])
+async def test_who_was_revoked_is_401(
+    world: World, http: httpx2.AsyncClient, node: Node, named: dict[str, str]
+) -> None:
+    """With every request from the order on, whatever it asks for; nothing is executed."""
+    async with serving(node.app) as authority:
+        assert (await ask(http, authority, "alice/s1/t1")).status_code == 200
+        await node.app.revoke(**named)
+        for query in ("{ hello }", 'mutation { add(text: "a") }', "{ nonsense", "subscription { messages }"):
+            assert is_refused(await ask(http, authority, "alice/s1/t1", query), "Session revoked")
+        assert (await ask(http, authority, "bob/s2/t2")).status_code == 200
+    assert world.resolved == 2
+    assert world.happened == []
+
+
+async def test_who_was_verified_before_and_asks_after_is_401(
+    world: World, http: httpx2.AsyncClient, node: Node
+) -> None:
+    """The hook has read the token already when the order comes."""
+    async with serving(node.app) as authority:
+        asking = asyncio.create_task(ask(http, authority, "alice/slow"))
+        await eventually(lambda: world.authenticating == 1)
+        await node.app.revoke(subject="alice")
+        world.gate.set()
+        assert is_refused(await asking, "Session revoked")
+    assert world.resolved == 0
+
+
+@pytest.mark.parametrize("lives", ["0", "-1", "-1e300"])
+async def test_who_has_expired_is_401_whether_the_hook_has_looked_or_not(
+    world: World, http: httpx2.AsyncClient, node: Node, lives: str
+) -> None:
+    """At the moment itself as well."""
+    async with serving(node.app) as authority:
+        response = await ask(http, authority, f"alice////{lives}")
+    assert is_refused(response, "Token expired", code="TOKEN_EXPIRED")
+    assert world.resolved == 0
+
+
+@pytest.mark.parametrize("moment", [float("nan"), float("inf"), float("-inf"), True, "4000000000", 10**400])
+async def test_an_end_that_is_no_moment_is_the_hooks_mistake(
+    world: World, http: httpx2.AsyncClient, moment: Any
+) -> None:
+    """The credential is not refused, and nobody is let in for ever."""
+
+    async def authenticate(_: object) -> Identity:
+        return Identity("alice", expires_at=moment)
+
+    async with serving(world.app(authenticate=authenticate)) as authority:
+        response = await ask(http, authority, "alice")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert world.resolved == 0
+
+
+@pytest.mark.parametrize("ends", ["revoked", "expired"])
+async def test_a_query_during_which_the_credential_ends_is_401(
+    world: World, http: httpx2.AsyncClient, node: Node, ends: str
+) -> None:
+    """Its answer would reach somebody who may not have it any more."""
+    async with serving(node.app) as authority:
+        asking = asyncio.create_task(ask(http, authority, "alice////60", "{ slow }"))
+        await eventually(lambda: world.happened == ["slow begins"])
+        await end(node, ends)
+        world.gate.set()
+        assert is_refused(await asking, **_REFUSALS[ends])
+
+
+@pytest.mark.parametrize("ends", ["revoked", "expired"])
+async def test_a_mutation_that_ran_is_answered_with_its_outcome(
+    world: World, http: httpx2.AsyncClient, node: Node, ends: str
+) -> None:
+    """It has taken effect; a client that was told 401 would take it for not done."""
+    async with serving(node.app) as authority:
+        asking = asyncio.create_task(ask(http, authority, "alice////60", 'mutation { slowAdd(text: "a") }'))
+        await eventually(lambda: world.happened == ["slowAdd begins"])
+        await end(node, ends)
+        world.gate.set()
+        response = await asking
+        assert (response.status_code, response.json()) == (200, {"data": {"slowAdd": "a"}})
+        assert (await ask(http, authority, "alice////60" if ends == "revoked" else "alice////0")).status_code == 401
+
+
+@pytest.mark.parametrize("ends", ["revoked", "expired"])
+@pytest.mark.parametrize("query", ["{ hello }", 'mutation { add(text: "a") }'])
+async def test_who_loses_their_standing_while_the_context_is_built_has_nothing_executed(
+    world: World, http: httpx2.AsyncClient, query: str, ends: str
+) -> None:
+    """A context may take its time; the last look is in the step in which execution begins."""
+
+    async def build(_: Identity, __: Transport) -> object:
+        world.happened.append("building")
+        await world.gate.wait()
+        return object()
+
+    async with nodes(world, 1, context=build) as [node], serving(node.app) as authority:
+        asking = asyncio.create_task(ask(http, authority, "alice////60", query))
+        await eventually(lambda: world.happened == ["building"])
+        await end(node, ends)
+        world.gate.set()
+        assert is_refused(await asking, **_REFUSALS[ends])
+    assert (world.resolved, world.happened) == (0, ["building"])
+
+
+async def test_whichever_turn_of_the_loop_an_order_comes_in_nothing_is_executed_after_it(
+    world: World, http: httpx2.AsyncClient
+) -> None:
+    """From the arrival of a request to its answer, one turn later each time."""
+    revoked: set[str | None] = set()
+    late: list[str | None] = []
+
+    def build(identity: Identity, _: Transport) -> object:
+        if identity.session in revoked:
+            late.append(identity.session)
+        return object()
+
+    async with nodes(world, 1, context=build) as [node], serving(node.app) as authority:
+        statuses, node.tells = [], True
+        for count in range(60):
+            asking = asyncio.create_task(ask(http, authority, f"alice/s{count}"))
+            await eventually(lambda count=count: world.happened == [f"read s{count}"])  # type: ignore[misc]
+            world.happened.clear()
+            await turns(count // 4)
+            node.app.apply_revocation(Revocation(session=f"s{count}", revoked_at=0))
+            revoked.add(f"s{count}")
+            statuses.append((await asking).status_code)
+    assert late == []
+    assert set(statuses) == {200, 401}
+
+
+async def end(node: Node, how: str) -> None:
+    """Let alice's credential end."""
+    if how == "revoked":
+        await node.app.revoke(subject="alice")
+    else:
+        node.clock.advance(60)
+
+
+_REFUSALS: dict[str, dict[str, str]] = {
+    "revoked": {"reason": "Session revoked"},
+    "expired": {"reason": "Token expired", "code": "TOKEN_EXPIRED"},
+}
+
+
+# What the policy says
+
+
+async def test_what_the_policy_refuses_is_a_graphql_answer(world: World, http: httpx2.AsyncClient) -> None:
+    """With 200 and the code of the refusal; nothing is executed, and no context built."""
+    seen: list[tuple[str | None, str, tuple[str, ...]]] = []
+
+    def policy(identity: Identity, what: PolicyOperation | PolicyEvent) -> bool:
+        assert isinstance(what, PolicyOperation)
+        seen.append((identity.subject, what.kind, what.fields))
+        if identity.is_anonymous:
+            raise LoginRequired
+        return what.kind == "query"
+
+    def build(_: Identity, __: Transport) -> object:
+        world.happened.append("built")
+        return object()
+
+    async with nodes(world, 1, policy=policy, context=build) as [node], serving(node.app) as authority:
+        response = await ask(http, authority, "alice", 'mutation { add(text: "a") }')
+        assert response.status_code == 200
+        assert response.json()["data"] is None
+        assert [error["extensions"]["code"] for error in response.json()["errors"]] == ["FORBIDDEN"]
+        response = await http.post(f"http://{authority}/graphql", json={"query": "{ hello }"})
+        assert (response.status_code, response.json()["data"]) == (200, None)
+        assert [error["extensions"]["code"] for error in response.json()["errors"]] == ["UNAUTHENTICATED"]
+        assert (world.resolved, world.happened) == (0, [])
+        assert (await ask(http, authority, "alice")).json() == {"data": {"hello": "world"}}
+    assert seen == [("alice", "mutation", ("add",)), (None, "query", ("hello",)), ("alice", "query", ("hello",))]
+
+
+async def test_a_policy_that_crashes_refuses(world: World, http: httpx2.AsyncClient) -> None:
+    """Its words are for the log."""
+
+    def policy(*_: object) -> bool:
+        raise RuntimeError("secret text")
+
+    async with nodes(world, 1, policy=policy) as [node], serving(node.app) as authority:
+        response = await ask(http, authority, "alice")
+    assert [error["extensions"]["code"] for error in response.json()["errors"]] == ["FORBIDDEN"]
+    assert "secret" not in response.text
+    assert world.resolved == 0
