@@ -32,6 +32,7 @@ def test_the_door_lists_what_is_public() -> None:
         "Subscription",
         "SystemClock",
         "Timer",
+        "TokenFile",
         "TokenSource",
         "WebSocketLink",
         "is_subscription",

@@ -18,6 +18,7 @@ from gqlink.client.retry import Retry
 from gqlink.client.split import SplitLink, split
 from gqlink.client.state import LinkPhase, LinkState
 from gqlink.client.subscription import Event
+from gqlink.client.token_file import TokenFile
 from gqlink.client.tokens import AccessToken, Auth, Change, TokenSource
 from gqlink.client.websocket import WebSocketLink
 
@@ -47,6 +48,7 @@ __all__ = (
     "Subscription",
     "SystemClock",
     "Timer",
+    "TokenFile",
     "TokenSource",
     "WebSocketLink",
     "is_subscription",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -10,15 +11,26 @@ import msgspec
 
 from gqlink.client.http import http_client, no_answer
 from gqlink.client.tokens import AccessToken
-from gqlink.errors import AuthUnavailable, BadUserInput, InvalidCredentials, RequestFailed, SessionRevoked
+from gqlink.errors import (
+    AuthUnavailable,
+    BadUserInput,
+    GqlinkError,
+    InvalidCredentials,
+    RequestFailed,
+    SessionRevoked,
+)
 
 if TYPE_CHECKING:
     import ssl
+
+    from gqlink.client.clock import Clock
 
 __all__ = ("Grant", "LoginServer")
 
 # A server may be wrong about how long it will be away; whoever waits for a token should not be away for a day.
 _LONGEST_RETRY_AFTER: Final = 300.0
+_LIVES_ON: Final = "nobody is logged in here any more, but the session may live on at the server"
+_log: Final = logging.getLogger("gqlink.client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,7 @@ class LoginServer:
         timeout: Seconds for each of connecting, writing, and waiting for the answer; None for ever.
         ssl_context: For `https:`; None for the system's.
         transport: Instead of the network.
+        clock: Tells when a server that asked for patience may be asked again.
 
     Raises:
         BadUserInput: It is no `http:` or `https:` URL.
@@ -63,6 +76,7 @@ class LoginServer:
         timeout: float | None,
         ssl_context: ssl.SSLContext | None,
         transport: httpx2.AsyncBaseTransport | None,
+        clock: Clock,
     ) -> None:
         if not base_url.startswith(("http://", "https://")):
             raise BadUserInput(f"a login needs an http: or https: URL, not {base_url!r}")
@@ -70,6 +84,8 @@ class LoginServer:
         self._timeout = timeout
         self._ssl_context = ssl_context
         self._transport = transport
+        self._clock = clock
+        self._ask_again_at: float | None = None
 
     async def login(self, name: str, password: str) -> Grant:
         """Open a session.
@@ -86,11 +102,16 @@ class LoginServer:
     async def refresh(self, refresh_token: str) -> Grant:
         """Get the session's next token.
 
+        A server that said when it can be asked again is not asked before.
+
         Raises:
             SessionRevoked: The session is over.
             AuthUnavailable: The server cannot say now; `retry_after` is 0.0 where it did not say when it can.
             RequestFailed: The answer makes no sense.
         """
+        now = self._clock.now()
+        if self._ask_again_at is not None and now < self._ask_again_at:
+            raise AuthUnavailable("the server asked for patience", retry_after=self._ask_again_at - now)
         try:
             response = await self._post("/refresh", {"refreshToken": refresh_token})
             if response.status_code == httpx2.codes.UNAUTHORIZED:
@@ -100,17 +121,30 @@ class LoginServer:
             if not exc.temporary:
                 raise
             retry_after = 0.0 if exc.status is None else _retry_after(response)
+            self._ask_again_at = self._clock.now() + retry_after
             raise AuthUnavailable(str(exc), retry_after=retry_after) from exc
 
-    async def logout(self, refresh_token: str) -> None:
-        """End the session; harmless when it is over.
+    async def logout(self, refresh_token: str | None) -> None:
+        """End the session; harmless when it is over, or where there is no refresh token.
 
         Raises:
-            RequestFailed: The server could not be told.
+            RequestFailed: The server could not be told, and the session may live on there.
         """
-        response = await self._post("/logout", {"refreshToken": refresh_token})
-        if not response.is_success and response.status_code != httpx2.codes.UNAUTHORIZED:
-            raise RequestFailed("the server does not take the logout", status=response.status_code)
+        if refresh_token is None:
+            return
+        try:
+            response = await self._post("/logout", {"refreshToken": refresh_token})
+            if not response.is_success and response.status_code != httpx2.codes.UNAUTHORIZED:
+                raise RequestFailed("the server does not take the logout", status=response.status_code)
+        except RequestFailed as exc:
+            raise RequestFailed(f"{exc.detail}; {_LIVES_ON}", status=exc.status) from exc
+
+    async def logout_quietly(self, refresh_token: str | None) -> None:
+        """Likewise, but a failure is for the log."""
+        try:
+            await self.logout(refresh_token)
+        except GqlinkError as exc:
+            _log.warning("a session could not be ended at the server: %s", exc)
 
     async def _post(self, path: str, body: dict[str, str]) -> httpx2.Response:
         url = self._base_url + path

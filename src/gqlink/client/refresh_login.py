@@ -42,6 +42,8 @@ class RefreshTokenLogin(SessionSource):
         BadUserInput: `base_url` is no `http:` or `https:` URL, or the refresh token is empty.
     """
 
+    _grace_seconds = 2.0
+
     def __init__(
         self,
         base_url: str,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gqlink.client.sharing import SharedCall
-from gqlink.errors import AuthUnavailable, GqlinkError, RequestFailed, SessionRevoked
+from gqlink.errors import SessionRevoked
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -64,7 +64,6 @@ class Session:
         self._refresh_token = refresh_token
         self._on_change = on_change
         self._on_rotated = on_rotated
-        self._ask_again_at: float | None = None
         self._ended = False
         self.token: str | None = None
         self.expires_at: float | None = None
@@ -103,26 +102,16 @@ class Session:
             RequestFailed: It could not be told: the session may live on there.
         """
         self._ended = True
-        if self._refresh_token is None:
-            return
-        try:
-            await self._server.logout(self._refresh_token)
-        except RequestFailed as exc:
-            detail = f"{exc.detail}; nobody is logged in here any more, but the session may live on at the server"
-            raise RequestFailed(detail, status=exc.status) from exc
+        await self._server.logout(self._refresh_token)
 
     async def end_quietly(self) -> None:
         """Likewise, but a failure is logged."""
-        try:
-            await self.end()
-        except GqlinkError as exc:
-            _log.warning("the session before could not be ended at the server: %s", exc)
+        self._ended = True
+        await self._server.logout_quietly(self._refresh_token)
 
     async def _renew(self) -> None:
         assert self._refresh_token is not None
         asked_at = self._clock.now()
-        if self._ask_again_at is not None and asked_at < self._ask_again_at:
-            raise AuthUnavailable("the server asked for patience", retry_after=self._ask_again_at - asked_at)
         before, subject_before = self.token, self.subject
         try:
             grant = await self._server.refresh(self._refresh_token)
@@ -131,9 +120,6 @@ class Session:
             self.token = self.expires_at = self._refresh_token = None
             self._on_change(self, "changed")
             return
-        except AuthUnavailable as exc:
-            self._ask_again_at = self._clock.now() + exc.retry_after
-            raise
         if grant.refresh_token is not None and grant.refresh_token != self._refresh_token:
             await self._rotate(grant.refresh_token)
         self.keep(grant, asked_at=asked_at)

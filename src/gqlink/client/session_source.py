@@ -45,6 +45,8 @@ class SessionSource:
         clock: For tests.
     """
 
+    _grace_seconds = 0.0
+
     def __init__(
         self,
         base_url: str,
@@ -54,8 +56,10 @@ class SessionSource:
         transport: httpx2.AsyncBaseTransport | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._server = LoginServer(base_url, timeout=timeout, ssl_context=ssl_context, transport=transport)
         self._clock = clock or SystemClock()
+        self._server = LoginServer(
+            base_url, timeout=timeout, ssl_context=ssl_context, transport=transport, clock=self._clock
+        )
         self._session: Session | None = None
         self._audience = Audience()
         self._errands = Errands("gqlink session")
@@ -118,9 +122,12 @@ class SessionSource:
         await self._errands.run(_leave(former, self._replace(None, number=number)))
 
     async def aclose(self) -> None:
-        """End what is under way: a refresh, followers who follow; the session itself goes on."""
+        """End what is under way: followers who follow, and a refresh; the session itself goes on at the server.
+
+        Where somebody keeps its refresh tokens, a refresh gets two seconds to bring the next one.
+        """
         if self._session is not None:
-            await self._session.renew.aclose()
+            await self._session.renew.aclose(after_seconds=self._grace_seconds)
         await self._errands.aclose()
         await self._audience.aclose()
 

@@ -56,11 +56,17 @@ class SharedCall(Generic[T]):
                 raise ConnectionClosed(None, f"{self._name} was ended") from None
             raise
 
-    async def aclose(self) -> None:
-        """End the call that is under way, if any."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+    async def aclose(self, *, after_seconds: float = 0.0) -> None:
+        """End the call that is under way, if any.
+
+        Args:
+            after_seconds: How long to wait for its own end.
+        """
+        task = self._task
+        if task is not None:
+            await asyncio.wait([task], timeout=after_seconds)
+            task.cancel()
+            await asyncio.wait([task])
 
     def _done(self, task: asyncio.Task[T]) -> None:
         self._task = None
