@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
-from gqlink.auth import Identity, Revocation
+from gqlink.auth import Identity, Revocation, SigningKey, TokenSigner
 from gqlink.errors import AuthUnavailable
 from gqlink.protocol import Kind
 from gqlink.pubsub import MemoryBroker, Topic
+from gqlink.server import Limits
 from gqlink.server import revocations as revocations_module
 from gqlink.server.control import CONTROL_TOPIC
 from server.eventually import eventually, turns
@@ -20,6 +21,7 @@ from server.peer import BOTH, LEGACY, NEWER, codes_of, member
 from serving import serving
 
 if TYPE_CHECKING:
+    from gqlink.auth import Credentials
     from gqlink.protocol import Dialect
     from gqlink.server import PolicyEvent, PolicyOperation
     from server.world import World
@@ -208,6 +210,27 @@ async def test_whichever_turn_of_the_loop_an_order_comes_in_nobody_stays(world: 
             await alice.until(lambda alice=alice: alice.close is not None)
             assert alice.close == REVOKED
         assert 0 < acknowledged < 40
+
+
+async def test_a_token_that_the_signer_remembers_is_denied_all_the_same(world: World, dialect: Dialect) -> None:
+    """The deny-list sits behind the hook, so whatever the hook remembers goes past it."""
+    signer = TokenSigner([SigningKey("1", b"k" * 32)], issuer="chat", audience="chat-api")
+    verified: list[Identity] = []
+
+    async def authenticate(credentials: Credentials) -> Identity:
+        assert credentials.token is not None
+        verified.append(signer.verify(credentials.token, now=node.clock.wall()))
+        return verified[-1]
+
+    async with nodes(world, 1, authenticate=authenticate) as [node]:
+        token = signer.issue("alice", now=node.clock.wall(), session="s1").reveal()
+        alice = await node.admit(dialect, token)
+        await node.app.revoke(session="s1")
+        again = node.call(dialect)
+        again.say(Kind.CONNECTION_INIT, payload={"accessToken": token})
+        await again.until(lambda: again.close is not None)
+        assert (alice.close, again.close) == (REVOKED, REVOKED)
+        assert verified[0] is verified[1]
 
 
 # Several nodes
@@ -538,6 +561,19 @@ async def test_an_order_under_way_is_waited_for_at_a_stop(world: World) -> None:
         await closing
         await revoking
         assert len(store.kept) == 1
+
+
+async def test_an_order_that_does_not_get_through_is_given_up_at_a_stop(world: World) -> None:
+    """After `execution_seconds`; whoever gave it is told so, rather than cancelled."""
+    store = ListStore()
+    async with nodes(world, 1, revocation_store=store, limits=Limits(execution_seconds=0.01)) as [node]:
+        store.gate.clear()
+        revoking = asyncio.create_task(node.app.revoke(session="s1"))
+        await turns()
+        await node.app.aclose()
+        with pytest.raises(AuthUnavailable, match="holds on this node"):
+            await revoking
+        assert (store.kept, node.app._host.revocations.tasks) == ([], frozenset())
 
 
 @pytest.mark.parametrize("start", ["lifespan", "lifespan of its own", "revoke", "recheck", "first request"])

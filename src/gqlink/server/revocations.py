@@ -153,7 +153,13 @@ class Revocations:
 
     async def _spread(self, work: Coroutine[object, object, None]) -> None:
         # Whoever asked may leave, the order stands: half of it must not stay here.
-        await asyncio.shield(self._tasks.spawn(work, name="gqlink control order", report=False))
+        task = self._tasks.spawn(work, name="gqlink control order", report=False)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if is_ending():
+                raise
+            raise AuthUnavailable("an order holds on this node; the application was closed before it went on") from None
 
     async def _keep_and_tell(self, revocation: Revocation) -> None:
         failures: list[Exception] = []
