@@ -12,6 +12,8 @@ from gqlink.protocol import ExecutionResult
 if TYPE_CHECKING:
     from typing import Self
 
+    from gqlink.client.link import EventKey, WhenAnonymous
+
 
 class Stub:
     """A link that writes down what it is asked."""
@@ -27,10 +29,13 @@ class Stub:
 
     async def execute(self, request: Request) -> ExecutionResult:
         """Write it down."""
+        del key, when_anonymous
         self.journal.append(f"{self.name} {request.kind}")
         return ExecutionResult({})
 
-    def subscribe(self, request: Request) -> Subscription:
+    def subscribe(
+        self, request: Request, *, key: EventKey | None = None, when_anonymous: WhenAnonymous = "run"
+    ) -> Subscription:
         """Write it down."""
         self.journal.append(f"{self.name} {request.kind}")
         return Silence()

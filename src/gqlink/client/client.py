@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from gqlink.client.http import HttpLink
 from gqlink.client.request import is_subscription, read_request
 from gqlink.client.split import split
+from gqlink.client.tokens import as_token_source
 from gqlink.client.websocket import WebSocketLink
 from gqlink.errors import BadUserInput, OperationFailed
 
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gqlink.client.frames import OnFrame
-    from gqlink.client.link import Link, Subscription
+    from gqlink.client.link import EventKey, Link, Subscription, WhenAnonymous
     from gqlink.client.state import OnState
     from gqlink.client.tokens import Auth
 
 __all__ = ("Client",)
 
+_WHEN_ANONYMOUS: Final = ("run", "hold")
 _SCHEMES = {"http": ("http", "ws"), "ws": ("http", "ws"), "https": ("https", "wss"), "wss": ("https", "wss")}
 
 
@@ -83,7 +85,13 @@ class Client:
         return result.data
 
     def subscribe(
-        self, query: str, variables: Mapping[str, object] | None = None, operation_name: str | None = None
+        self,
+        query: str,
+        variables: Mapping[str, object] | None = None,
+        operation_name: str | None = None,
+        *,
+        key: EventKey | None = None,
+        when_anonymous: WhenAnonymous = "run",
     ) -> Subscription:
         """Subscribe; `async with client.subscribe(...) as events: async for event in events: ...`.
 
@@ -95,6 +103,12 @@ class Client:
             query: The GraphQL document.
             variables: Values that JSON can express.
             operation_name: Needed where the document holds several operations.
+            key: Tells its events apart: a function from an `Event` to something hashable, such as a message's id. Where
+                a renewal takes a second socket (a server other than ours, or the legacy subprotocol), both bring every
+                event for a while; with a key none of them comes twice, without one some may. None is ever lost there.
+            when_anonymous: "run" asks the server whoever is logged in, and nobody too. With "hold" nothing is asked
+                while nobody is: entering it returns at once, it starts when somebody logs in, rests without an error
+                from a logout to the next login, and a link on which nothing else runs does not even connect.
 
         Returns:
             Events. The iterator raises `OperationFailed` if the server refuses the subscription, `SubscriberLagging`
@@ -102,12 +116,15 @@ class Client:
 
         Raises:
             OperationFailed: The document has a syntax error.
-            BadUserInput: The document asks for no subscription, or the link cannot carry it.
+            BadUserInput: The document asks for no subscription, the link cannot carry it, or `when_anonymous` is
+                neither of the two.
         """
         request = read_request(query, variables, operation_name)
         if not is_subscription(request):
             raise BadUserInput(f"a {request.kind} is not subscribed to: use execute()")
-        return self._link.subscribe(request)
+        if when_anonymous not in _WHEN_ANONYMOUS:
+            raise BadUserInput(f"when_anonymous must be 'run' or 'hold', not {when_anonymous!r}")
+        return self._link.subscribe(request, key=key, when_anonymous=when_anonymous)
 
     async def credentials_changed(self) -> None:
         """Say that a bare function would give another credential now; see `WebSocketLink.credentials_changed`.
@@ -136,5 +153,7 @@ def _links_to(url: str, auth: Auth | None, on_frame: OnFrame | None, on_state: O
     if parts.scheme not in _SCHEMES:
         raise BadUserInput(f"a client needs an http:, https:, ws: or wss: URL, not {url!r}")
     http, websocket = (urlunsplit(parts._replace(scheme=scheme)) for scheme in _SCHEMES[parts.scheme])
-    socket = WebSocketLink(websocket, auth=auth, on_frame=on_frame, on_state=on_state)
-    return split(is_subscription, socket, HttpLink(http, auth=auth))
+    # One source for both: what HTTP learns of a token, the socket knows.
+    source = None if auth is None else as_token_source(auth)
+    socket = WebSocketLink(websocket, auth=source, on_frame=on_frame, on_state=on_state)
+    return split(is_subscription, socket, HttpLink(http, auth=source))

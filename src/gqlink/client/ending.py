@@ -31,6 +31,7 @@ class Ending:
         refusal: Whether the server spoke of the credential in so many words.
         fault: The error to raise where it is not the usual one.
         cause: The foreign exception behind it.
+        dialled: Whether there was an attempt at all; not where nobody could say what to present.
     """
 
     verdict: Verdict | None
@@ -42,6 +43,7 @@ class Ending:
     refusal: bool = False
     fault: GqlinkError | None = None
     cause: BaseException | None = None
+    dialled: bool = True
 
     @classmethod
     def closed(cls, closed: Closed, *, dialect: Dialect, stayed_seconds: float | None, refusal: str | None) -> Self:

@@ -1,75 +1,59 @@
-"""Those who are told when the credential changes."""
+"""Those who said that the credential changed, and wait until the link has followed."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from gqlink.client.errands import Errands
-from gqlink.errors import GqlinkError
+from gqlink.client.operations import same_error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from gqlink.errors import GqlinkError
 
-    from gqlink.client.tokens import Change, Changed, Unsubscribe
-
-__all__ = ("Followers",)
-
-_log: Final = logging.getLogger("gqlink.client")
+__all__ = ("Followers", "done")
 
 
 class Followers:
-    """Tells all of them at the same time, and in the moment of the change.
-
-    Who is told is called at once, before anybody can ask for the new token; what the call returns is awaited in a task
-    of its own. So whoever causes a change may wait for those who follow it, and whoever is itself a follower, such as
-    a link that waits for a refresh, need not.
-    """
+    """The waiting, in two kinds: a user who called `credentials_changed`, and a token source that tells of itself."""
 
     def __init__(self) -> None:
-        self._followers: list[Changed] = []
-        self._errands = Errands("gqlink followers of a credential")
+        self._waiting: list[tuple[asyncio.Future[None], bool]] = []
 
-    def add(self, changed: Changed) -> Unsubscribe:
-        """Tell somebody from now on; see `TokenSource.subscribe`."""
-        self._followers.append(changed)
-        return lambda: self._remove(changed)
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
 
-    def notify(self, change: Change) -> asyncio.Task[None]:
-        """Tell everybody now.
+    def add(self, *, source: bool) -> asyncio.Future[None]:
+        """Take one more; the future is done when the link has followed.
 
-        Returns:
-            What is done when all have followed; one that fails is logged, and keeps nobody from going on.
+        Args:
+            source: Whether a token source waits.
         """
-        told = [_call(changed, change) for changed in tuple(self._followers)]
-        return self._errands.start(_wait([each for each in told if each is not None]))
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((future, source))
+        return future
 
-    async def aclose(self) -> None:
-        """Let them go where they are."""
-        await self._errands.aclose()
+    def settle(self, error: GqlinkError | None = None) -> None:
+        """Tell all of them that it is done, or why it cannot be."""
+        self._settle(self._waiting, error)
+        self._waiting = []
 
-    def _remove(self, changed: Changed) -> None:
-        if changed in self._followers:
-            self._followers.remove(changed)
+    def release_sources(self) -> None:
+        """Let token sources go on: one that waits for us may not be able to answer us."""
+        self._settle([each for each in self._waiting if each[1]], None)
+        self._waiting = [each for each in self._waiting if not each[1]]
 
-
-def _call(changed: Changed, change: Change) -> Awaitable[None] | None:
-    try:
-        return changed(change)
-    except Exception as exc:  # noqa: BLE001 -- a follower's bug is not its neighbour's
-        _report(exc)
-        return None
-
-
-async def _wait(told: list[Awaitable[None]]) -> None:
-    for outcome in await asyncio.gather(*told, return_exceptions=True):
-        if isinstance(outcome, Exception):
-            _report(outcome)
+    def _settle(self, waiting: list[tuple[asyncio.Future[None], bool]], error: GqlinkError | None) -> None:
+        for future, _ in waiting:
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(same_error(error))
 
 
-def _report(error: Exception) -> None:
-    if isinstance(error, GqlinkError):
-        _log.warning("a connection could not follow the change of credential: %s", error)
-    else:
-        _log.error("a follower of the credential failed", exc_info=error)
+def done() -> asyncio.Future[None]:
+    """Return a future that is done: there is nothing to wait for."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.set_result(None)
+    return future

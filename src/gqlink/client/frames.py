@@ -66,6 +66,10 @@ class FrameWatcher:
         self._clock = clock
         self._secrets = secrets
 
+    def conceal(self, secrets: frozenset[str]) -> None:
+        """Take note of further texts that may not be shown."""
+        self._secrets |= secrets
+
     def text(self, direction: Direction, data: bytes) -> None:
         """Show a text frame."""
         match hide(redact_text(data), self._secrets):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gqlink.client.clock import Clock
-    from gqlink.client.link import Subscription
+    from gqlink.client.link import EventKey, Subscription, WhenAnonymous
     from gqlink.client.params import Headers
     from gqlink.client.request import Request
     from gqlink.client.tokens import Auth
@@ -120,12 +120,15 @@ class HttpLink:
             self._bearer.refused(fresh, error=_refusal(response))
         return _read(response)
 
-    def subscribe(self, request: Request) -> Subscription:
+    def subscribe(
+        self, request: Request, *, key: EventKey | None = None, when_anonymous: WhenAnonymous = "run"
+    ) -> Subscription:
         """Refuse: HTTP brings one answer.
 
         Raises:
             BadUserInput: Always.
         """
+        del key, when_anonymous
         raise BadUserInput(f"an HTTP link cannot carry a {request.kind}; split it off to a WebSocketLink")
 
     async def credentials_changed(self) -> None:

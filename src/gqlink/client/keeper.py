@@ -1,4 +1,4 @@
-"""Keeps one acknowledged socket for as long as somebody needs it, with the credential that holds now.
+"""Keeps an acknowledged socket for as long as somebody needs it, with the credential that holds now.
 
 Theory of operation
 -------------------
@@ -11,10 +11,12 @@ One task per link, and in it one loop, which is alive only while it has somethin
 * Everything that may happen to a socket sets one signal, and one place (`_attend`) waits for it. Events themselves do
   not wait: they go from the frame to the consumer's buffer in one step (`_on_event`).
 * A change of the credential is counted. A connection remembers how far the count was when its credential was asked
-  for; whenever it is behind, the credential is asked for again. If it is the same, nothing happens. If not, the socket
-  is closed and operations go on over a new one. So changes that come together cost one connection, and one that
-  comes while a connection is being made is not missed.
+  for; whenever it is behind, the credential is asked for again. If it is the same, nothing happens. If not, every
+  socket is closed, the server has seen it go, and operations go on over a new one. So changes that come together cost
+  one connection, and one that comes while a connection is being made is not missed.
 * Operations are written only after that check, so no operation ever starts with a credential that was known to be old.
+* While a socket is live, a `Renewer` keeps its credential fresh: on the socket itself, or by a second socket, to which
+  a `Handover` moves what runs. The old one then stays for its last answers (`_drain`). A change ends all of that.
 
 Longer than a file should be, because the states of one connection are told here in one piece.
 """
@@ -25,33 +27,29 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from gqlink.client.dialling import Dialler
 from gqlink.client.ending import Ending
-from gqlink.client.operations import Operations, same_error
+from gqlink.client.followers import Followers, done
+from gqlink.client.open_sockets import OpenSockets
+from gqlink.client.operations import Operations
 from gqlink.client.recovery import Recovery
+from gqlink.client.relay import Relay
 from gqlink.client.state import LinkPhase, LinkState
-from gqlink.errors import BadUserInput, ConnectionClosed, GqlinkError, LocalProtocolError
-from gqlink.protocol import (
-    AckAddition,
-    CloseCode,
-    CompleteReceived,
-    ErrorReceived,
-    NextReceived,
-    Verdict,
-)
+from gqlink.errors import ConnectionClosed, GqlinkError, LocalProtocolError
+from gqlink.protocol import AckAddition, CloseCode, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
     from gqlink.client.operations import Operation
     from gqlink.client.params import Credential
     from gqlink.client.request import Request
     from gqlink.client.settings import LinkSettings
     from gqlink.client.socket import Socket
-    from gqlink.protocol import Event
+    from gqlink.client.subscription import Event
+    from gqlink.client.tokens import Change
 
 __all__ = ("Keeper",)
 
-# A socket cuts itself a second after its close frame; this is for one that has more to write than its peer will read.
-_CLOSE_SECONDS: Final = 2.0
 _log: Final = logging.getLogger("gqlink.client")
 
 
@@ -67,21 +65,30 @@ class Keeper:
         self._clock = settings.clock
         self._operations = Operations(buffer=settings.buffer)
         self._recovery = Recovery(settings)
+        self._sockets = OpenSockets()
+        self._relay = Relay(
+            settings,
+            operations=self._operations,
+            recovery=self._recovery,
+            sockets=self._sockets,
+            on_news=self._wake,
+            on_live=self._show_live,
+            on_stranger=self._count_change,
+        )
         self._signal = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._sockets: set[Socket] = set()
-        self._live: Socket | None = None
-        self._dialled = 0
         self._eager = False
         self._closed = False
         self._pausing = False
-        # How often the credential has changed, and how often it had when it was last asked for.
+        # How often the credential has changed, and how often it had when it was last asked for; renewals likewise.
         self._changes = 0
         self._evaluated = 0
-        self._following: list[asyncio.Future[None]] = []
+        self._renewals = 0
+        self._renewals_seen = 0
+        self._source_changed = False
+        self._followers = Followers()
         self._next: Credential | None = None
         self._credential: Credential | None = None
-        self._speaker: tuple[Credential, AckAddition | None] | None = None
         self._idle_since: float | None = None
         self.state = LinkState(LinkPhase.IDLE, 0.0)
 
@@ -91,26 +98,31 @@ class Keeper:
         self._eager = True
         self._ensure_running()
 
-    def start(self, request: Request) -> Operation:
+    def start(
+        self, request: Request, *, key: Callable[[Event], Hashable] | None = None, hold: bool = False
+    ) -> Operation:
         """Run an operation: at once on a live socket, otherwise as soon as there is one.
+
+        Args:
+            request: What it asks.
+            key: Tells the events of a subscription apart, where two sockets bring them.
+            hold: Whether it waits, unwritten, while nobody is logged in.
 
         Raises:
             ConnectionClosed: The link was closed.
         """
         self._require_open()
-        operation = self._operations.add(request)
-        if self._live is not None and self._live.ending is None:
-            self._write(operation, self._live)
+        operation = self._operations.add(request, key=key, hold=hold)
+        self._relay.write(operation)
         self._ensure_running()
-        self._signal.set()
+        self._wake()
         return operation
 
     def stop(self, operation: Operation) -> None:
         """End an operation, also on the server; harmless when it is over."""
-        if self._live is not None and operation.id is not None:
-            self._live.complete(operation.id)
-        self._operations.remove(operation)
-        self._signal.set()
+        self._operations.stop(operation)
+        self._relay.release_drained()
+        self._wake()
 
     def release(self, operation: Operation) -> None:
         """End an operation whose caller is served or has gone; after an answer the server completes it itself."""
@@ -119,18 +131,15 @@ class Keeper:
 
     async def credentials_changed(self) -> None:
         """Bring the connection to the present credential; see `WebSocketLink.credentials_changed`."""
-        if self._closed:
-            return
-        self._changes += 1
-        if self._eager:
-            self._ensure_running()  # a link that stays connected comes back with another credential
-        if self._task is None or self._pausing:
-            self._discard_buffers("the credential changed while there was no connection")
-            return
-        follower = asyncio.get_running_loop().create_future()
-        self._following.append(follower)
-        self._signal.set()
-        await follower
+        await self._follow(source=False)
+
+    def credential_changed(self, change: Change) -> asyncio.Future[None]:
+        """Take what a token source tells of itself; the future is done when the link has followed."""
+        if change == "changed":
+            return self._follow(source=True)
+        self._renewals += 1
+        self._relay.nudge()
+        return done()
 
     async def aclose(self) -> None:
         """End everything, within about a second."""
@@ -139,149 +148,174 @@ class Keeper:
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
+        self._relay.drop(CloseCode.NORMAL, "")
         self._operations.fail(ConnectionClosed(CloseCode.NORMAL, "the link was closed"))
         self._show(LinkPhase.CLOSED)
-        try:
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                while self._sockets:
-                    self._signal.clear()
-                    await self._signal.wait()
-        except TimeoutError:
-            _log.warning("%d sockets did not close in time and were cut", len(self._sockets))
-        finally:
-            for socket in list(self._sockets):
-                socket.abort()
+        await self._sockets.wait_gone()
         await asyncio.sleep(0)  # picows' own task for pings ends one turn later
+
+    def _follow(self, *, source: bool) -> asyncio.Future[None]:
+        """Have the connection follow a change."""
+        if self._closed:
+            return done()
+        self._count_change()
+        self._source_changed |= source
+        if self._eager or (self._operations and self._task is None):
+            self._ensure_running()  # a link that stays connected comes back, and so does one that waits for a login
+        if self._task is None or self._pausing:
+            self._operations.discard_buffers("the credential changed while there was no connection")
+            self._relay.drop(CloseCode.TERMINATED, _CHANGED)
+            return self._sockets.farewell()
+        return self._followers.add(source=source)
 
     async def _run(self) -> None:
         """The loop: one connection after the other, while somebody needs one."""
         try:
             while self._operations or self._eager or self._next is not None:
                 ending = await self._connection()
+                if ending is None:
+                    break
                 await self._recover(ending)
             self._show(LinkPhase.IDLE)
         except GqlinkError as exc:
-            self._give_up(exc)
+            await self._give_up(exc)
         except Exception as exc:  # noqa: BLE001 -- consumers must not wait for ever for a task that is gone
             _log.exception("the link failed; this is a bug in gqlink")
             error = LocalProtocolError(f"the link failed: {type(exc).__name__}")
             error.__cause__ = exc
-            self._give_up(error)
+            await self._give_up(error)
         finally:
             self._task = None
-            self._settle()
+            self._followers.settle()
 
-    async def _connection(self) -> Ending:
-        """Have one connection, from the credential to its end."""
+    async def _connection(self) -> Ending | None:
+        """Have one connection, from the credential to its end; None where everybody waits for a login."""
         self._show(LinkPhase.CONNECTING)
         credential = self._next or await self._evaluate()
         if isinstance(credential, Ending):
             return credential
         self._credential, self._next = credential, None
+        if self._waits_for_login(credential):
+            return None
         self._recovery.require_fresh(credential)
-        self._dialled += 1
-        dialler = Dialler(
-            self._settings,
-            dialects=self._recovery.offer,
-            credential=credential,
-            number=self._dialled,
-            on_event=self._on_event,
-            on_gone=self._on_gone,
-        )
-        socket = await dialler.dial()
+        socket = await self._dial(credential)
         if isinstance(socket, Ending):
             return socket
-        if not socket.gone:
-            self._sockets.add(socket)
+        self._relay.attend(socket)
         try:
-            return await self._attend(socket, credential)
+            return await self._attend()
         finally:
-            self._leave(socket)
+            self._credential = self._relay.socket.credential if self._relay.socket is not None else credential
+            await self._relay.leave()
 
     async def _evaluate(self, *, changed: bool = False) -> Credential | Ending:
         """Ask for the credential until the answer is newer than the last change."""
         while True:
-            self._evaluated = self._changes
+            changed = changed or self._evaluated != self._changes
+            self._evaluated, self._renewals_seen = self._changes, self._renewals
             try:
-                credential = await self._settings.params.evaluate("changed" if changed else self._recovery.reason)
+                credential = await self._ask(changed=changed)
             except GqlinkError as exc:
                 if not exc.temporary:
                     raise
                 # Whoever knows the credential cannot say now: that is no refusal.
-                return Ending(Verdict.RETRY, reason=str(exc), fault=exc)
+                return Ending(Verdict.RETRY, reason=str(exc), fault=exc, dialled=False)
             if self._evaluated == self._changes:
                 return credential
-            changed = True
 
-    async def _attend(self, socket: Socket, credential: Credential) -> Ending:
-        """Stay with one socket to its end; the one place that waits."""
-        while socket.ending is None:
+    async def _ask(self, *, changed: bool) -> Credential:
+        params, recovery = self._settings.params, self._recovery
+        if not changed and recovery.reason in {"expired", "refused"}:
+            self._followers.release_sources()  # there is no socket, and a source that waits for us cannot answer us
+            return await params.evaluate(recovery.reason, stale=recovery.stale)
+        credential = await params.evaluate("changed" if changed else recovery.reason)
+        if self._relay.socket is not None or credential.sourced is None:
+            return credential
+        if recovery.refusal_of(credential) is not None:  # HTTP may have learnt it
+            return await params.evaluate("refused", stale=credential.sourced)
+        if params.expires_at is not None and params.expires_at <= self._clock.now():
+            return await params.evaluate("expired", stale=credential.sourced)
+        return credential
+
+    def _waits_for_login(self, credential: Credential) -> bool:
+        """Say whether nobody is logged in, and nothing runs that could do anything before somebody is."""
+        if self._eager or self._operations.need(anonymous=True) or not self._relay.was_nobody(credential):
+            return False
+        self._operations.discard_buffers("nobody is logged in any more")
+        self._operations.begin_held()
+        return True
+
+    async def _dial(self, credential: Credential) -> Socket | Ending:
+        """Open a socket; a change of the credential meanwhile ends the attempt."""
+        dialling = asyncio.get_running_loop().create_task(self._relay.dial(credential), name="gqlink dialling")
+        dialling.add_done_callback(lambda _: self._wake())
+        try:
+            while not dialling.done() and self._evaluated == self._changes:
+                await self._wait()
+        finally:
+            if not dialling.done():
+                dialling.cancel()
+                await asyncio.wait([dialling])
+        return Ending(None) if dialling.cancelled() else dialling.result()
+
+    async def _attend(self) -> Ending:
+        """Stay with the socket, or its successor, to the end; the one place that waits."""
+        while (socket := await self._relay.successor()) is not None and socket.ending is None:
             if self._evaluated != self._changes:
-                fresh = await self._evaluate(changed=True)
-                if isinstance(fresh, Ending) or fresh.fingerprint != credential.fingerprint:
-                    socket.close(CloseCode.TERMINATED, "Credential changed")
-                    if isinstance(fresh, Ending):
-                        return fresh
-                    self._next = fresh
-                    return Ending(None)
+                ending = await self._follow_change()
+                if ending is not None:
+                    return ending
                 continue
             if socket.acknowledged:
-                self._go_live(socket, credential)
-                self._settle()
+                self._relay.go_live(socket, nudged=self._renewals != self._renewals_seen)
+                self._recovery.acknowledged()
+                self._followers.settle()
                 if self._is_idle():
                     socket.close(CloseCode.NORMAL)
                     return Ending(None)
             await self._wait(socket)
             socket.expire()
-        return socket.ending
+        return Ending(None) if socket is None or socket.ending is None else socket.ending
 
-    def _go_live(self, socket: Socket, credential: Credential) -> None:
-        """Put every operation to work that no socket carries; the credential is the present one."""
-        if self._live is socket:
-            return
-        if self._speaker is not None and not _same_speaker(self._speaker, (credential, socket.addition)):
-            self._discard_buffers("the socket speaks for somebody else now")
-        self._speaker = (credential, socket.addition)
-        self._live = socket
-        self._idle_since = None
-        self._recovery.acknowledged()
-        for operation in self._operations.waiting():
-            self._write(operation, socket)
-        addition = socket.addition or AckAddition()
-        self._show(
-            LinkPhase.LIVE,
-            socket=socket.number,
-            subprotocol=socket.subprotocol,
-            subject=addition.subject,
-            expires_in=addition.expires_in,
-        )
+    async def _follow_change(self) -> Ending | None:
+        """Leave every socket if the credential is another one; None where it is the same."""
+        told, self._source_changed = self._source_changed, False
+        if told and await self._source_differs():
+            await self._drop()  # whoever logs out does not wait for a slow function before the sockets go
+        fresh = await self._evaluate(changed=True)
+        if isinstance(fresh, Ending):
+            await self._drop()  # who it should be is unknown: nobody is better than the one before
+            return fresh
+        if any(fresh.fingerprint == known.fingerprint for known in self._relay.credentials()):
+            return None
+        await self._drop()
+        self._next = fresh
+        return Ending(None)
 
-    def _write(self, operation: Operation, socket: Socket) -> None:
+    async def _source_differs(self) -> bool:
+        """Say whether the source has another token than those that speak."""
         try:
-            socket.start(self._operations.carry(operation), operation.request.message)
-        except LocalProtocolError as exc:
-            error = BadUserInput("variables must be values that JSON can express")
-            error.__cause__ = exc
-            self._operations.finish(operation, error)
+            token = await self._settings.params.token()
+        except GqlinkError:
+            return True
+        return all(token != known.sourced for known in self._relay.credentials())
 
-    def _leave(self, socket: Socket) -> None:
-        """Part with a socket: from here on nothing of it reaches anybody."""
-        socket.close(CloseCode.NORMAL)  # it may have ended already
-        self._live = None
-        ending = socket.ending or Ending(None)
-        self._operations.connection_ended(code=ending.code, reason=ending.reason)
+    async def _drop(self) -> None:
+        """Leave every socket, and wait until the server has seen them go."""
+        self._relay.drop(CloseCode.TERMINATED, _CHANGED)
+        await self._sockets.wait_gone()
 
     async def _recover(self, ending: Ending) -> None:
         """Draw the consequences of an end, and wait where that is one of them."""
         delay = self._recovery.after(ending, credential=self._credential)
         if delay is None or not (self._operations or self._eager):
             return
-        if self._following:
-            self._discard_buffers("the credential changed and the connection was lost")
+        if self._followers:
+            self._operations.discard_buffers("the credential changed and the connection was lost")
         self._show(LinkPhase.WAITING, retry_in=delay, code=ending.code, reason=ending.reason)
         _log.info("connecting again in %.2f s: %s", delay, ending.error)
         self._pausing = True
-        self._settle()  # there is no socket: the next one asks for the credential anyway
+        self._followers.settle()  # there is no socket: the next one asks for the credential anyway
         until = self._clock.now() + delay
         try:
             await asyncio.sleep(0)  # however short the delay: a failure that comes at once must not hold the loop
@@ -290,42 +324,38 @@ class Keeper:
         finally:
             self._pausing = False
 
-    def _give_up(self, error: GqlinkError) -> None:
+    async def _give_up(self, error: GqlinkError) -> None:
         """Tell everybody who waits that there will be no connection."""
         self._recovery.forget()
         self._next = None
         code, reason = getattr(error, "code", None), getattr(error, "reason", "")
         self._show(LinkPhase.FAILED, code=code, reason=reason or str(error))
-        if self._following:
-            self._discard_buffers("the credential changed and was refused")
         _log.warning("the link gives up: %s", error)
+        followed = bool(self._followers)
+        if followed:
+            self._operations.discard_buffers("the credential changed and was refused")
         self._operations.fail(error)
-        self._settle(error)
+        self._relay.drop(CloseCode.NORMAL, "")
+        if followed:
+            await self._sockets.wait_gone()
+        self._followers.settle(error)
 
-    def _on_event(self, socket: Socket, event: Event) -> None:
-        """Act on one event; of a socket that we have left, nothing is heard."""
-        if socket is self._live:
-            match event:
-                case NextReceived(identifier, result):
-                    if self._operations.result(identifier, result):
-                        return
-                    socket.complete(identifier)
-                case CompleteReceived(identifier):
-                    self._operations.completed(identifier)
-                case ErrorReceived(identifier, errors):
-                    self._operations.failed(identifier, errors)
-        self._signal.set()
-
-    def _on_gone(self, socket: Socket) -> None:
-        self._sockets.discard(socket)
-        self._signal.set()
+    def _show_live(self, socket: Socket, expires_in: float | None, renewed: int) -> None:
+        self._show(
+            LinkPhase.LIVE,
+            socket=socket.number,
+            subprotocol=socket.subprotocol,
+            subject=(socket.addition or AckAddition()).subject,
+            expires_in=expires_in,
+            renewed=renewed,
+        )
 
     async def _wait(self, socket: Socket | None = None, *, until: float | None = None) -> None:
         """Wait for the signal, at most until the next moment at which something is due."""
-        idle = self._idle_at() if socket is not None and socket is self._live else None
+        idle = self._idle_at() if socket is not None and self._relay.is_live else None
         moments = [until, idle, socket.deadline if socket is not None else None]
         due = min((moment for moment in moments if moment is not None), default=None)
-        timer = None if due is None else self._clock.call_at(due, self._signal.set)
+        timer = None if due is None else self._clock.call_at(due, self._wake)
         try:
             await self._signal.wait()
         finally:
@@ -336,7 +366,7 @@ class Keeper:
     def _idle_at(self) -> float | None:
         """Return when a socket without operations is to be closed."""
         seconds = self._settings.idle_seconds
-        if self._operations or self._eager or seconds is None:
+        if self._eager or seconds is None or self._operations.need(anonymous=self._relay.anonymous):
             self._idle_since = None
             return None
         if self._idle_since is None:
@@ -347,21 +377,12 @@ class Keeper:
         at = self._idle_at()
         return at is not None and self._clock.now() >= at
 
-    def _settle(self, error: GqlinkError | None = None) -> None:
-        """Tell those who wait for a change of credential that it is done, or why it cannot be."""
-        following, self._following = self._following, []
-        for follower in following:
-            if follower.done():
-                continue
-            if error is None:
-                follower.set_result(None)
-            else:
-                follower.set_exception(same_error(error))
+    def _count_change(self) -> None:
+        self._changes += 1
+        self._wake()
 
-    def _discard_buffers(self, why: str) -> None:
-        count = self._operations.discard_buffers()
-        if count:
-            _log.warning("%d events that nobody had taken were discarded: %s", count, why)
+    def _wake(self) -> None:
+        self._signal.set()
 
     def _ensure_running(self) -> None:
         if self._task is None:
@@ -381,8 +402,4 @@ class Keeper:
             _log.exception("on_state raised; the link is not affected")
 
 
-def _same_speaker(before: tuple[Credential, AckAddition | None], now: tuple[Credential, AckAddition | None]) -> bool:
-    """Say whether two connections speak for the same subject, as far as anybody can know."""
-    if before[1] is not None and now[1] is not None:
-        return before[1].subject == now[1].subject
-    return before[0].fingerprint == now[0].fingerprint
+_CHANGED: Final = "Credential changed"

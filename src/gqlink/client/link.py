@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
     from gqlink.client.request import Request
     from gqlink.client.subscription import Event
     from gqlink.protocol import ExecutionResult
 
-__all__ = ("Link", "Subscription")
+__all__ = ("EventKey", "Link", "Subscription", "WhenAnonymous")
+
+EventKey: TypeAlias = "Callable[[Event], Hashable]"
+"""Tells the events of a subscription apart, such as `lambda event: event.data["messageAdded"]["id"]`."""
+WhenAnonymous: TypeAlias = Literal["run", "hold"]
+"""What a subscription does while nobody is logged in."""
 
 
 class Subscription(Protocol):
@@ -45,8 +52,16 @@ class Link(Protocol):
     async def execute(self, request: Request) -> ExecutionResult:
         """Send a query or a mutation and wait for its result, which may hold errors."""
 
-    def subscribe(self, request: Request) -> Subscription:
-        """Prepare a subscription; nothing happens until it is entered or asked for an event."""
+    def subscribe(
+        self, request: Request, *, key: EventKey | None = None, when_anonymous: WhenAnonymous = "run"
+    ) -> Subscription:
+        """Prepare a subscription; nothing happens until it is entered or asked for an event.
+
+        Args:
+            request: What it asks.
+            key: Tells its events apart, where two connections bring them for a while.
+            when_anonymous: Whether it runs or waits while nobody is logged in.
+        """
 
     async def credentials_changed(self) -> None:
         """Follow a change of the credential, on every connection that is open."""

@@ -1,4 +1,8 @@
-"""What is running: every operation that was asked for and has not ended, whichever socket carries it."""
+"""What is running: every operation that was asked for and has not ended, and which socket carries it.
+
+Most of the time an operation has one carriage: a socket, and the id under which it runs there. It has none while there
+is no connection, and two while a subscription is handed over from one socket to the next (see `crossing`).
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,41 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
+from gqlink.client.crossing import Crossing, Ended
 from gqlink.client.request import OperationKind
 from gqlink.client.subscription import EventQueue
-from gqlink.errors import OperationFailed, OutcomeUnknown
+from gqlink.errors import BadUserInput, LocalProtocolError, OperationFailed, OutcomeUnknown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from gqlink.client.request import Request
+    from gqlink.client.socket import Socket
+    from gqlink.client.subscription import Event
     from gqlink.errors import GqlinkError
     from gqlink.protocol import ExecutionResult
 
-__all__ = ("Operation", "Operations", "same_error")
+__all__ = ("Carriage", "Operation", "Operations", "same_error")
 
 _log: Final = logging.getLogger("gqlink.client")
+
+
+class Carriage:
+    """One operation on one socket, under one id.
+
+    Args:
+        operation: What is carried.
+        socket: By which socket.
+        identifier: As the socket's server knows it; no id is ever used twice on a link.
+    """
+
+    __slots__ = ("crossing", "id", "operation", "socket")
+
+    def __init__(self, operation: Operation, socket: Socket, identifier: str) -> None:
+        self.operation = operation
+        self.socket = socket
+        self.id = identifier
+        self.crossing: Crossing[Carriage] | None = None
 
 
 class Operation:
@@ -30,14 +55,20 @@ class Operation:
     Args:
         request: What it asks.
         bound: How many results may wait for the consumer.
+        key: Tells the events of a subscription apart, where two sockets bring them.
+        hold: Whether it waits, unwritten, while nobody is logged in.
     """
 
-    __slots__ = ("answered", "id", "queue", "request", "written")
+    __slots__ = ("answered", "carriages", "hold", "key", "queue", "request", "written")
 
-    def __init__(self, request: Request, *, bound: int) -> None:
+    def __init__(
+        self, request: Request, *, bound: int, key: Callable[[Event], Hashable] | None, hold: bool = False
+    ) -> None:
         self.request = request
         self.queue = EventQueue(request.operation_name or "an anonymous subscription", bound=bound)
-        self.id: str | None = None
+        self.key = key
+        self.hold = hold
+        self.carriages: list[Carriage] = []
         self.written = False
         self.answered = False
 
@@ -62,7 +93,7 @@ class Operations:
     def __init__(self, *, buffer: int) -> None:
         self._buffer = buffer
         self._running: dict[Operation, None] = {}
-        self._by_id: dict[str, Operation] = {}
+        self._by_id: dict[str, Carriage] = {}
         # Buffers outlive their operations: what waits in them is still somebody's.
         self._queues: WeakSet[EventQueue] = WeakSet()
         self._ids = count(1)
@@ -70,79 +101,179 @@ class Operations:
     def __len__(self) -> int:
         return len(self._running)
 
-    def add(self, request: Request) -> Operation:
+    def add(self, request: Request, *, key: Callable[[Event], Hashable] | None = None, hold: bool = False) -> Operation:
         """Take note of a new operation."""
-        operation = Operation(request, bound=self._buffer)
+        operation = Operation(request, bound=self._buffer, key=key, hold=hold)
         self._running[operation] = None
         self._queues.add(operation.queue)
         return operation
 
-    def remove(self, operation: Operation) -> None:
-        """Forget one; harmless when it is over."""
+    def need(self, *, anonymous: bool) -> bool:
+        """Say whether anything needs a socket that speaks for somebody, or for nobody."""
+        return any(not operation.hold for operation in self._running) if anonymous else bool(self._running)
+
+    def write(self, operation: Operation, socket: Socket, *, anonymous: bool) -> None:
+        """Have a socket carry an operation, unless it waits for somebody to log in."""
+        if anonymous and operation.hold:
+            operation.queue.begin()  # nobody knows when that will be: whoever entered the subscription goes on
+        else:
+            self._carry(operation, socket)
+
+    def write_waiting(self, socket: Socket, *, anonymous: bool) -> None:
+        """Have a socket carry every operation that none carries, oldest first."""
+        for operation in [each for each in self._running if not each.carriages]:
+            self.write(operation, socket, anonymous=anonymous)
+
+    def begin_held(self) -> None:
+        """Let those go on who entered a subscription that waits for somebody to log in."""
+        for operation in self._running:
+            if operation.hold:
+                operation.queue.begin()
+
+    def stop(self, operation: Operation) -> None:
+        """End one, also on the server; harmless when it is over."""
+        for carriage in list(operation.carriages):
+            self._drop(carriage)
         self._running.pop(operation, None)
-        if operation.id is not None:
-            self._by_id.pop(operation.id, None)
 
-    def waiting(self) -> list[Operation]:
-        """Return those that no socket carries, oldest first."""
-        return [operation for operation in self._running if operation.id is None]
+    def carried_by(self, socket: Socket) -> list[Operation]:
+        """Return those that a socket carries, oldest first."""
+        return [carriage.operation for carriage in self._by_id.values() if carriage.socket is socket]
 
-    def carry(self, operation: Operation) -> str:
-        """Give one the id under which a socket will carry it; no id is ever used twice."""
-        operation.id = str(next(self._ids))
-        operation.written = True
-        operation.queue.begin()
-        self._by_id[operation.id] = operation
-        return operation.id
+    def cross(self, operation: Operation, new: Socket) -> Crossing[Carriage] | None:
+        """Have a second socket carry a subscription that one carries already; None if it cannot be written again."""
+        self._carry(operation, new)
+        if not operation.carriages:
+            return None
+        old, second = operation.carriages
+        old.crossing = second.crossing = crossing = Crossing(old, second, key=operation.key)
+        return crossing
+
+    def arrive(self, crossing: Crossing[Carriage]) -> None:
+        """Hear the new socket from here on, the old one no more; what the new one has brought comes first."""
+        if crossing.arrived:
+            return
+        operation = crossing.old.operation
+        self._drop(crossing.old)
+        for result in crossing.arrive():
+            if not operation.queue.put(result):
+                self.stop(operation)
+        if crossing.ended is not None:
+            self._finish(operation, crossing.ended.error)
+
+    def turn_back(self, crossing: Crossing[Carriage]) -> None:
+        """Go on hearing the old socket only: the new one is lost."""
+        crossing.old.crossing = None
+        self._drop(crossing.new)
 
     def result(self, identifier: str, result: ExecutionResult) -> bool:
         """Hand a result on; False when its consumer lags and the operation is over."""
-        operation = self._by_id.get(identifier)
-        if operation is None:
+        carriage = self._by_id.get(identifier)
+        if carriage is None:
             return True
+        operation = carriage.operation
         operation.answered = True
+        crossing = carriage.crossing
+        if crossing is not None and not crossing.passes(carriage, result):
+            if crossing.holds(self._buffer):
+                self.arrive(crossing)
+            return True
         if operation.queue.put(result):
             return True
-        self.remove(operation)
+        self.stop(operation)
         return False
 
     def completed(self, identifier: str) -> None:
         """The server ended one."""
-        self.finish(self._by_id.get(identifier))
+        carriage = self._by_id.get(identifier)
+        if carriage is None or self._ends_later(carriage, Ended(None)):
+            return
+        self._finish(carriage.operation)
 
-    def failed(self, identifier: str | None, errors: Sequence[Mapping[str, object]]) -> None:
+    def failed(self, socket: Socket, identifier: str | None, errors: Sequence[Mapping[str, object]]) -> None:
         """The server failed one; where it does not say which, only a single one can be meant."""
-        if identifier is None and len(self._by_id) == 1:
-            identifier = next(iter(self._by_id))
-        operation = self._by_id.get(identifier or "")
-        if operation is None:
+        carriage = self._by_id.get(identifier) if identifier is not None else self._only(socket)
+        if carriage is None:
             _log.warning("the server reported an error that belongs to no operation")
-        self.finish(operation, OperationFailed(errors))
+            return
+        error = OperationFailed(errors)
+        if self._ends_later(carriage, Ended(error)):
+            return
+        crossing = carriage.crossing
+        if crossing is not None and not crossing.arrived and crossing.ended is None:
+            # The old socket speaks with an older credential: what the new one says of the subscription counts.
+            self.arrive(crossing)
+        else:
+            self._finish(carriage.operation, error)
 
-    def connection_ended(self, *, code: int | None, reason: str) -> None:
-        """No socket carries anything any more: end what cannot go on, keep what will be written again."""
-        for operation in list(self._running):
+    def connection_ended(self, socket: Socket, *, code: int | None, reason: str) -> None:
+        """A socket carries nothing any more: end what cannot go on, keep what will be written again."""
+        for operation in self.carried_by(socket):
+            for carriage in [each for each in operation.carriages if each.socket is socket]:
+                self._drop(carriage)
+            if operation.carriages:
+                continue
             if operation.answered and not operation.repeats:
-                self.finish(operation)
+                self._finish(operation)
             elif operation.written and operation.once:
-                self.finish(operation, OutcomeUnknown(operation.request.operation_name, code=code, reason=reason))
-            operation.id = None
-        self._by_id.clear()
+                self._finish(operation, OutcomeUnknown(operation.request.operation_name, code=code, reason=reason))
 
     def fail(self, error: GqlinkError) -> None:
         """End them all."""
         for operation in list(self._running):
-            self.finish(operation, same_error(error))
+            outcome = error
+            if operation.written and operation.once and not operation.answered:
+                code, reason = getattr(error, "code", None), getattr(error, "reason", "")
+                outcome = OutcomeUnknown(operation.request.operation_name, code=code, reason=reason)
+            self._finish(operation, same_error(outcome))
 
-    def discard_buffers(self) -> int:
-        """Forget every result that no consumer has taken yet; return how many."""
-        return sum(queue.discard() for queue in self._queues)
+    def discard_buffers(self, why: str) -> None:
+        """Forget every result that no consumer has taken yet.
 
-    def finish(self, operation: Operation | None, error: GqlinkError | None = None) -> None:
+        Args:
+            why: For the log, which is told how many there were.
+        """
+        count = sum(queue.discard() for queue in self._queues)
+        if count:
+            _log.warning("%d events that nobody had taken were discarded: %s", count, why)
+
+    def _carry(self, operation: Operation, socket: Socket) -> None:
+        carriage = Carriage(operation, socket, str(next(self._ids)))
+        self._by_id[carriage.id] = carriage
+        operation.carriages.append(carriage)
+        operation.written = True
+        operation.queue.begin()
+        try:
+            socket.start(carriage.id, operation.request.message)
+        except LocalProtocolError as exc:
+            error = BadUserInput("variables must be values that JSON can express")
+            error.__cause__ = exc
+            self._finish(operation, error)
+
+    def _ends_later(self, carriage: Carriage, ended: Ended) -> bool:
+        """Put off the end that a new socket brings, until what the old one brings has had its time."""
+        crossing = carriage.crossing
+        if crossing is None or crossing.arrived or carriage is crossing.old:
+            return False
+        crossing.ended = ended
+        self._drop(carriage)
+        return True
+
+    def _only(self, socket: Socket) -> Carriage | None:
+        carriages = [carriage for carriage in self._by_id.values() if carriage.socket is socket]
+        return carriages[0] if len(carriages) == 1 else None
+
+    def _drop(self, carriage: Carriage) -> None:
+        """Let a socket carry an operation no more; nothing that it still brings is heard."""
+        self._by_id.pop(carriage.id, None)
+        if carriage in carriage.operation.carriages:
+            carriage.operation.carriages.remove(carriage)
+        carriage.socket.complete(carriage.id)
+
+    def _finish(self, operation: Operation, error: GqlinkError | None = None) -> None:
         """End one, after what waits for its consumer."""
-        if operation is not None:
-            self.remove(operation)
-            operation.queue.finish(error)
+        self.stop(operation)
+        operation.queue.finish(error)
 
 
 def same_error(error: GqlinkError) -> GqlinkError:

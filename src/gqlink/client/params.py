@@ -8,9 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-import msgspec
-
 from gqlink.client.frames import find_secrets
+from gqlink.client.presenting import find_token, fingerprint, stands_in, without_token
 from gqlink.errors import AuthUnavailable, BadUserInput, GqlinkError
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ Payload: TypeAlias = Mapping[str, object] | None
 Headers: TypeAlias = Mapping[str, str] | Callable[[], Mapping[str, str]] | Callable[[], Awaitable[Mapping[str, str]]]
 
 
+_ANOTHER: Final = {"expired", "refused"}
 _FORBIDDEN: Final = re.compile(r"[^\t\x20-\x7e]")
 
 
@@ -41,9 +41,9 @@ class Attempt:
     """What a function of `connection_params` may want to know.
 
     Args:
-        reason: Why there is a new connection: "first" of the link; "reconnect" after a loss or an idle time;
-            "expired" or "refused" after the server turned the last credential away; "changed" after
-            `credentials_changed()`.
+        reason: Why it is asked for: "first" connection of the link; "reconnect" after a loss or an idle time;
+            "expired" or "refused" after the server turned the last credential away, "expired" also ahead of that, for
+            a renewal; "changed" after `credentials_changed()`.
         token: What the link's token source says now; None without one, or when nobody is logged in.
     """
 
@@ -69,12 +69,20 @@ class Credential:
         headers: Those of the handshake, without the subprotocol's.
         fingerprint: The JSON text of both; equal for equal credentials.
         secrets: Texts in it that nobody may be shown.
+        token: The access token in it, without its scheme; None where there is none, or none that we can tell.
+        sourced: What the link's token source said; None without one, or when nobody is logged in.
+        frame: Like `fingerprint`, but without the token: equal where nothing but the token differs.
+        anonymous: Whether it is known to stand for nobody.
     """
 
     payload: Payload = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     fingerprint: bytes = field(repr=False)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    token: str | None = field(default=None, repr=False)
+    sourced: str | None = field(default=None, repr=False)
+    frame: bytes = field(default=b"", repr=False)
+    anonymous: bool = False
 
 
 class Params:
@@ -101,8 +109,31 @@ class Params:
         self._headers = headers
         self._source = source
 
-    async def evaluate(self, reason: Reason) -> Credential:
+    @property
+    def can_change(self) -> bool:
+        """Whether another evaluation may give something else."""
+        return self._source is not None or callable(self._params) or callable(self._headers)
+
+    @property
+    def has_source(self) -> bool:
+        """Whether a token source says who speaks."""
+        return self._source is not None
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the source's token ends, on the monotonic clock; None for unknown."""
+        return None if self._source is None else self._source.expires_at
+
+    async def token(self) -> str | None:
+        """Return what the source says now; it asks nobody else."""
+        return None if self._source is None else await self._source.token()
+
+    async def evaluate(self, reason: Reason, *, stale: str | None = None) -> Credential:
         """Find out what to present now.
+
+        Args:
+            reason: Why. With "expired" and "refused" the source is asked for another token.
+            stale: The source's token that is not wanted again.
 
         Raises:
             AuthUnavailable: The function cannot say now (a network error); trying again may help.
@@ -110,7 +141,7 @@ class Params:
             GqlinkError: Whatever of ours the function raised.
         """
         try:
-            token = None if self._source is None else await self._source.token()
+            token = await self._ask_source(reason, stale)
             payload = await self._payload(Attempt(reason, token))
             headers = await evaluate_headers(self._headers)
         except GqlinkError:
@@ -123,9 +154,28 @@ class Params:
             raise BadUserInput("connection_params must give a mapping or None")
         check_headers(headers)
         # Copied: what is compared later is what was sent, whatever becomes of the caller's mapping.
-        payload, headers = None if payload is None else dict(payload), dict(headers)
-        secrets = find_secrets([payload, headers]) | ({token} if token else set())
-        return Credential(payload, headers, _fingerprint(payload, headers), secrets)
+        return self._credential(None if payload is None else dict(payload), dict(headers), token)
+
+    def _credential(self, payload: Payload, headers: Mapping[str, str], sourced: str | None) -> Credential:
+        identity = fingerprint(payload, headers)  # first: what it lets through, the others can read
+        said, found = find_token(payload, headers)
+        # A place that only the application knows is one too, if our source's token stands there.
+        token = found or (sourced if sourced is not None and stands_in(sourced, [payload, headers]) else None)
+        return Credential(
+            payload,
+            headers,
+            identity,
+            find_secrets([payload, headers]) | ({sourced} if sourced else set()),
+            token=token,
+            sourced=sourced,
+            frame=without_token(payload, headers, token),
+            anonymous=token is None and sourced is None and (said or self._source is not None),
+        )
+
+    async def _ask_source(self, reason: Reason, stale: str | None) -> str | None:
+        if self._source is None:
+            return None
+        return await (self._source.refresh(stale) if reason in _ANOTHER else self._source.token())
 
     async def _payload(self, attempt: Attempt) -> Payload:
         if self._params is None:
@@ -153,13 +203,6 @@ def check_headers(headers: object) -> None:
     for name, value in headers.items():
         if not (isinstance(name, str) and isinstance(value, str)) or _FORBIDDEN.search(name + value):
             raise BadUserInput(f"header {name!r} must be plain ASCII text on one line")
-
-
-def _fingerprint(payload: Payload, headers: Mapping[str, str]) -> bytes:
-    try:
-        return msgspec.json.encode([payload, headers], order="deterministic")
-    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:
-        raise BadUserInput("connection_params and headers must be values that JSON can express") from exc
 
 
 def _takes_argument(function: Callable[..., object]) -> bool:

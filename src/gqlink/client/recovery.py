@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gqlink.client.ending import Ending
     from gqlink.client.params import Credential, Reason
     from gqlink.client.settings import LinkSettings
+    from gqlink.errors import GqlinkError
     from gqlink.protocol import Dialect
 
 __all__ = ("Recovery",)
@@ -23,7 +24,8 @@ class Recovery:
     """Decides after each connection whether there will be another, when, and how.
 
     It remembers which credentials were refused, so that none is presented twice, which subprotocol the server
-    understands, and how many connections in a row have failed.
+    understands, and how many connections in a row have failed. What a token source gave and a server refused in so
+    many words is remembered for all who use the source.
 
     Args:
         settings: The policy.
@@ -32,12 +34,21 @@ class Recovery:
     def __init__(self, settings: LinkSettings) -> None:
         self._settings = settings
         self._backoff = Backoff(settings.retry)
-        self._refused: dict[bytes, Ending] = {}
+        self._refused: dict[bytes, GqlinkError] = {}
+        self._suspected: set[bytes] = set()
         self._refused_in_a_row = 0
         self._redialled = False
         self._was_acknowledged = False
         self.offer: tuple[Dialect, ...] = settings.dialects
         self.reason: Reason = "first"
+        self.stale: str | None = None
+
+    def refusal_of(self, credential: Credential) -> GqlinkError | None:
+        """Return what the server said when it refused exactly this; None if it has not."""
+        error = self._refused.get(credential.fingerprint)
+        if error is None and self._settings.refusals is not None:
+            error = self._settings.refusals.find(credential.token)
+        return error
 
     def require_fresh(self, credential: Credential) -> None:
         """Refuse what the server has refused.
@@ -45,9 +56,21 @@ class Recovery:
         Raises:
             ConnectionRefused: The server has refused exactly this; it is not sent again.
         """
-        ending = self._refused.get(credential.fingerprint)
-        if ending is not None:
-            raise ConnectionRefused(ending.code, ending.reason)
+        error = self.refusal_of(credential)
+        if isinstance(error, ConnectionRefused):
+            raise ConnectionRefused(error.code, error.reason)
+        if error is not None:
+            raise ConnectionRefused(None, str(error)) from error
+
+    def remember(self, error: GqlinkError, credential: Credential) -> None:
+        """Keep a credential that the server refused in so many words from being presented again."""
+        refusals = self._settings.refusals
+        if refusals is not None and credential.token is not None and credential.token == credential.sourced:
+            refusals.refused(credential.token, error)
+            return
+        self._refused[credential.fingerprint] = error
+        while len(self._refused) > _REMEMBERED:
+            del self._refused[next(iter(self._refused))]
 
     def acknowledged(self) -> None:
         """The server let us in."""
@@ -69,7 +92,8 @@ class Recovery:
         Raises:
             GqlinkError: There will be no other connection; this is what its users are told.
         """
-        self.reason = "reconnect" if self._was_acknowledged else "first"
+        if ending.dialled:  # otherwise nobody could say what to present: why it was asked for still holds
+            self.reason = "reconnect" if self._was_acknowledged else "first"
         match ending.verdict:
             case None:
                 return None
@@ -82,7 +106,7 @@ class Recovery:
                 return None
             case Verdict.FAIL:
                 if ending.refusal and credential is not None:
-                    self._remember(ending, credential)
+                    self.remember(ending.error, credential)
                 raise ending.error
 
     def forget(self) -> None:
@@ -92,7 +116,9 @@ class Recovery:
         self._redialled = False
         self.offer = self._settings.dialects
         # A close before the ack without a word about the credential (1000, 1008) is a suspicion, held for one attempt.
-        self._refused = {key: ending for key, ending in self._refused.items() if ending.refusal}
+        for fingerprint in self._suspected:
+            self._refused.pop(fingerprint, None)
+        self._suspected.clear()
 
     def _retry(self, ending: Ending) -> float:
         if not self._settings.reconnect:
@@ -105,11 +131,12 @@ class Recovery:
     def _refresh(self, ending: Ending, credential: Credential | None) -> float | None:
         """Ask for another credential and try once with it; the same one is caught by `require_fresh`."""
         if credential is not None:
-            self._remember(ending, credential)
+            self._suspect(ending, credential)
         self._refused_in_a_row += 1
         if self._refused_in_a_row > 1 or (ending.acknowledged and not self._settings.reconnect):
             raise ending.error
         self.reason = "expired" if ending.expired else "refused"
+        self.stale = None if credential is None else credential.sourced
         self._backoff.failed(stayed_seconds=ending.stayed_seconds)
         if self._backoff.failures <= 1:
             return None
@@ -125,7 +152,9 @@ class Recovery:
         self._redialled = True
         self.offer = others
 
-    def _remember(self, ending: Ending, credential: Credential) -> None:
-        self._refused[credential.fingerprint] = ending
-        while len(self._refused) > _REMEMBERED:
-            del self._refused[next(iter(self._refused))]
+    def _suspect(self, ending: Ending, credential: Credential) -> None:
+        if ending.refusal:
+            self.remember(ending.error, credential)
+        else:
+            self._refused[credential.fingerprint] = ending.error
+            self._suspected.add(credential.fingerprint)

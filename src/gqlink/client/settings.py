@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gqlink.client.clock import Clock
     from gqlink.client.frames import OnFrame
     from gqlink.client.params import Params
+    from gqlink.client.refusals import Refusals
     from gqlink.client.retry import Retry
     from gqlink.client.state import LinkState
     from gqlink.protocol import Dialect
@@ -35,6 +36,8 @@ class LinkSettings:
     ping_seconds: float | None
     buffer: int
     message_bytes: int
+    overlap_seconds: float
+    refusals: Refusals | None
     ssl_context: ssl.SSLContext | None
     proxy: str | None
     on_frame: OnFrame | None

@@ -33,7 +33,7 @@ from gqlink.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from picows import WSFrame
 
@@ -54,8 +54,9 @@ class Socket(WSListener):
     Args:
         connection: The client's half of the protocol, new.
         number: Counted from 1 for each link.
-        credential: Its payload goes into `connection_init`; its secrets stay out of close reasons.
-        clock: Tells the time to the machine.
+        credential: Its payload goes into `connection_init`; its secrets stay out of close reasons. A renewal sets
+            another one.
+        clock: Tells the time to the machine; its seconds are those of `expires_at`, the end of the credential.
         on_event: Told of every event, in order, until the connection has ended.
         on_gone: Told once that the TCP connection is gone.
         watcher: Shows the frames to a person.
@@ -77,9 +78,11 @@ class Socket(WSListener):
         self.number = number
         self.ending: Ending | None = None
         self.addition: AckAddition | None = None
+        self.expires_at: float | None = None
         self.gone = False
         self._connection = connection
-        self._credential = credential
+        self.credential = credential
+        self._secrets = credential.secrets
         self._clock = clock
         self._on_event = on_event
         self._on_gone = on_gone
@@ -124,6 +127,20 @@ class Socket(WSListener):
             self._connection.complete(identifier)
             self._flush()
 
+    def ping(self, payload: Mapping[str, object], *, secrets: frozenset[str]) -> None:
+        """Say something with a ping, which `graphql-transport-ws` has; harmless when the connection is over.
+
+        Args:
+            payload: What to say.
+            secrets: Texts in it that nobody may be shown, from now on.
+        """
+        self._secrets |= secrets
+        if self._watcher:
+            self._watcher.conceal(secrets)
+        with suppress(ConnectionClosed):
+            self._connection.ping(payload)
+            self._flush()
+
     def close(self, code: int, reason: str = "") -> None:
         """End the connection; the TCP connection follows within a second. Harmless when it is over."""
         self._act(self._connection.close(code, reason))
@@ -139,7 +156,7 @@ class Socket(WSListener):
         self._task = asyncio.get_running_loop().create_task(self._watch(transport), name="gqlink socket")
         if self._watcher:
             self._watcher.opened(self.subprotocol)
-        self._connection.initialise(self._credential.payload)
+        self._connection.initialise(self.credential.payload)
         self._flush()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -233,7 +250,7 @@ class Socket(WSListener):
         )
 
     def _conceal(self, text: str) -> str:
-        return str(conceal(text, self._credential.secrets))
+        return str(conceal(text, self._secrets))
 
     def _flush(self) -> None:
         """Write what the machine wants to say; the one place that writes."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gqlink.client.link import Link, Subscription
+    from gqlink.client.link import EventKey, Link, Subscription, WhenAnonymous
     from gqlink.client.request import Request
     from gqlink.protocol import ExecutionResult
 
@@ -37,9 +37,11 @@ class SplitLink:
         """Send a query or a mutation over one of the two."""
         return await self._choose(request).execute(request)
 
-    def subscribe(self, request: Request) -> Subscription:
+    def subscribe(
+        self, request: Request, *, key: EventKey | None = None, when_anonymous: WhenAnonymous = "run"
+    ) -> Subscription:
         """Prepare a subscription over one of the two."""
-        return self._choose(request).subscribe(request)
+        return self._choose(request).subscribe(request, key=key, when_anonymous=when_anonymous)
 
     async def credentials_changed(self) -> None:
         """Tell both."""

@@ -37,7 +37,8 @@ class LinkState:
         socket: The number of the socket, counted from 1 for each link; None where there is none.
         subprotocol: That of the socket.
         subject: For whom the socket speaks, where the server tells; None for anonymous or unknown.
-        expires_in: For how many seconds from `at`, where the server tells.
+        expires_in: For how many seconds from `at`, as far as the server or the token source tells.
+        renewed: How often the credential has been renewed since the link became live; each time is a state of its own.
         retry_in: After how many seconds the next attempt comes, in the phase "waiting".
         code: The close code of the connection before, in the phases "waiting" and "failed".
         reason: Its reason.
@@ -49,6 +50,7 @@ class LinkState:
     subprotocol: str | None = None
     subject: str | None = None
     expires_in: float | None = None
+    renewed: int = 0
     retry_in: float | None = None
     code: int | None = None
     reason: str = ""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gqlink.client.operations import Operation
     from gqlink.protocol import ExecutionResult
 
-__all__ = ("Event", "EventQueue", "SocketSubscription")
+__all__ = ("Event", "EventQueue", "SocketSubscription", "read_event")
 
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
@@ -39,6 +39,11 @@ class Event(msgspec.Struct, frozen=True):
     errors: Sequence[Mapping[str, object]] = ()
     extensions: Mapping[str, object] = _NOTHING
     cursor: str | None = None
+
+
+def read_event(result: ExecutionResult) -> Event:
+    """Return a result as its subscriber sees it."""
+    return Event(result.data, result.errors or (), result.extensions or _NOTHING)
 
 
 class EventQueue:
@@ -153,7 +158,7 @@ class SocketSubscription:
         except (StopAsyncIteration, GqlinkError):
             self._over = True
             raise
-        return Event(result.data, result.errors or (), result.extensions or _NOTHING)
+        return read_event(result)
 
     def _begin(self) -> Operation:
         if self._operation is None:

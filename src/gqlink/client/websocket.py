@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
 from gqlink.client.clock import SystemClock
 from gqlink.client.keeper import Keeper
 from gqlink.client.params import Params
+from gqlink.client.refusals import refusals_of
 from gqlink.client.retry import Retry
 from gqlink.client.settings import LinkSettings
 from gqlink.client.subscription import SocketSubscription
-from gqlink.client.tokens import as_token_source
+from gqlink.client.tokens import FunctionSource, TokenSource, as_token_source
 from gqlink.errors import BadUserInput, RemoteProtocolError
 from gqlink.protocol import DIALECTS
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from gqlink.client.clock import Clock
     from gqlink.client.frames import OnFrame
+    from gqlink.client.link import EventKey, WhenAnonymous
     from gqlink.client.operations import Operation
     from gqlink.client.params import ConnectionParams, Headers
     from gqlink.client.request import Request
@@ -42,6 +45,11 @@ class WebSocketLink:
     never sent twice: it raises `OutcomeUnknown`. A credential that the server refused is not sent again: unless
     evaluating gives another one, everything that needs the connection raises `ConnectionRefused`.
 
+    The credential is renewed between 65 and 80 % of its life, as the server tells it in its ack, or the token source:
+    by a ping where the server offers it, otherwise by a second socket, which is acknowledged before the first one is
+    closed; what runs is handed over. Neither can be noticed but in `state`. What fails is tried again as long as the
+    old token lives. A mapping has nothing else to say, so with one there is no renewal.
+
     Args:
         url: A `ws:` or `wss:` URL.
         connection_params: The payload of `connection_init`: a mapping, which is what it says each time, or a function
@@ -62,6 +70,9 @@ class WebSocketLink:
         ping_seconds: Ping a silent server so often, and give it as long to answer; None for never.
         buffer: How many events of a subscription may wait for their consumer. One more ends the subscription:
             after those it raises `SubscriberLagging`.
+        overlap_seconds: For how long two sockets carry every subscription, where a renewal takes a second one. It must
+            be longer than the server takes from being asked to a subscription that is live, and than an event takes to
+            arrive: then none is lost. See `Client.subscribe`, `key`.
         message_bytes: The most that one message from the server may have; more ends the connection with 1009.
         ssl_context: For `wss:`; None for the system's.
         proxy: The URL of an HTTP or SOCKS proxy.
@@ -89,6 +100,7 @@ class WebSocketLink:
         ack_seconds: float = 10.0,
         ping_seconds: float | None = 20.0,
         buffer: int = 1000,
+        overlap_seconds: float = 1.0,
         message_bytes: int = 10 * 1024 * 1024,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
@@ -99,16 +111,19 @@ class WebSocketLink:
         parts = urlsplit(url)
         if parts.scheme not in {"ws", "wss"} or not parts.hostname or parts.fragment:
             raise BadUserInput(f"a WebSocket link needs a ws: or wss: URL without a fragment, not {url!r}")
+        if not 0 <= overlap_seconds < math.inf:
+            raise BadUserInput("overlap_seconds must be a number of seconds, 0 or more")
         if not subprotocols or not set(subprotocols) <= set(DIALECTS):
             raise BadUserInput(f"subprotocols must be some of {', '.join(DIALECTS)}")
-        self._source = None if auth is None else as_token_source(auth)
+        clock = clock or SystemClock()
+        self._source = _source_of(auth, clock)
         self._lazy = lazy
         self._unsubscribe: Unsubscribe | None = None
         self._keeper = Keeper(
             LinkSettings(
                 url=url,
                 params=Params(connection_params, headers=headers, source=self._source),
-                clock=clock or SystemClock(),
+                clock=clock,
                 retry=retry,
                 dialects=tuple(DIALECTS[name] for name in subprotocols),
                 reconnect=reconnect,
@@ -118,6 +133,8 @@ class WebSocketLink:
                 ping_seconds=ping_seconds,
                 buffer=buffer,
                 message_bytes=message_bytes,
+                overlap_seconds=overlap_seconds,
+                refusals=None if self._source is None else refusals_of(self._source),
                 ssl_context=ssl_context,
                 proxy=proxy,
                 on_frame=on_frame,
@@ -158,9 +175,18 @@ class WebSocketLink:
         finally:
             self._keeper.release(operation)
 
-    def subscribe(self, request: Request) -> SocketSubscription:
-        """Prepare a subscription; its iterator raises what `execute` raises, and `SubscriberLagging`."""
-        return SocketSubscription(start=lambda: self._start(request), stop=self._keeper.stop)
+    def subscribe(
+        self, request: Request, *, key: EventKey | None = None, when_anonymous: WhenAnonymous = "run"
+    ) -> SocketSubscription:
+        """Prepare a subscription; its iterator raises what `execute` raises, and `SubscriberLagging`.
+
+        Args:
+            request: What it asks.
+            key: Tells its events apart, so that none comes twice where a renewal takes a second socket.
+            when_anonymous: "hold" waits, unwritten, while the socket speaks for nobody.
+        """
+        hold = when_anonymous == "hold"
+        return SocketSubscription(start=lambda: self._start(request, key=key, hold=hold), stop=self._keeper.stop)
 
     async def credentials_changed(self) -> None:
         """Bring the connection to the credential that holds now.
@@ -193,12 +219,21 @@ class WebSocketLink:
     async def __aexit__(self, *_exc: object) -> None:
         await self.aclose()
 
-    def _start(self, request: Request) -> Operation:
-        operation = self._keeper.start(request)
+    def _start(self, request: Request, *, key: EventKey | None = None, hold: bool = False) -> Operation:
+        operation = self._keeper.start(request, key=key, hold=hold)
         self._follow()
         return operation
 
     def _follow(self) -> None:
         """Listen to the token source from the first connection on."""
         if self._source is not None and self._unsubscribe is None:
-            self._unsubscribe = self._source.subscribe(self._keeper.credentials_changed)
+            self._unsubscribe = self._source.subscribe(self._keeper.credential_changed)
+
+
+def _source_of(auth: Auth | None, clock: Clock) -> TokenSource | None:
+    """Return the token source; a function's tokens end on the link's own clock."""
+    if auth is None:
+        return None
+    if callable(auth) and not isinstance(auth, TokenSource):
+        return FunctionSource(auth, clock=clock)
+    return as_token_source(auth)

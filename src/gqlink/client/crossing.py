@@ -1,0 +1,109 @@
+"""One subscription while two sockets carry it: the old one is heard, and what the new one brings waits.
+
+The server knows nothing of the two belonging together, so both bring the same events. Until the crossing arrives, the
+old socket's go to the consumer; then come those that the new one has brought meanwhile, and from there on only the new
+one is heard. Nothing is lost as long as the new socket's subscription was live before the old one's ended. Nothing is
+doubled where a key tells the events apart: what the old socket has brought since the crossing began is dropped, once
+for each time, when the new one brings it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+
+from gqlink.client.subscription import read_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+    from gqlink.client.subscription import Event
+    from gqlink.errors import GqlinkError
+    from gqlink.protocol import ExecutionResult
+
+__all__ = ("Crossing", "Ended")
+
+# More keys than any overlap should bring; forgetting one costs a double, never an event.
+_KEYS: Final = 100_000
+_log: Final = logging.getLogger("gqlink.client")
+
+C = TypeVar("C")
+
+
+class Ended(NamedTuple):
+    """How the server ended a subscription: with an error, or None where it completed."""
+
+    error: GqlinkError | None
+
+
+class Crossing(Generic[C]):
+    """What is known of a subscription between two sockets.
+
+    Args:
+        old: Its carriage on the socket that is heard.
+        new: Its carriage on the one that will be.
+        key: Tells its events apart; None where nothing does.
+    """
+
+    __slots__ = ("_heard", "_key", "_waiting", "arrived", "ended", "new", "old")
+
+    def __init__(self, old: C, new: C, *, key: Callable[[Event], Hashable] | None) -> None:
+        self.old = old
+        self.new = new
+        self.arrived = False
+        self.ended: Ended | None = None
+        self._key = key
+        self._heard: Counter[Hashable] = Counter()
+        self._waiting: deque[ExecutionResult] = deque()
+
+    def passes(self, carriage: C, result: ExecutionResult) -> bool:
+        """Say whether a result goes to the consumer now; what the new socket brings too early is kept.
+
+        Args:
+            carriage: Which of the two brought it.
+            result: What was brought.
+        """
+        if carriage is self.old:
+            self._note(result)
+            return True
+        if self.arrived:
+            return self._is_news(result)
+        self._waiting.append(result)
+        return False
+
+    def holds(self, number: int) -> bool:
+        """Say whether so many results wait, or more."""
+        return len(self._waiting) >= number
+
+    def arrive(self) -> Iterator[ExecutionResult]:
+        """Hear the new socket from here on; return what it has brought and the old one has not, in order."""
+        self.arrived = True
+        waiting, self._waiting = self._waiting, deque()
+        return (result for result in waiting if self._is_news(result))
+
+    def _note(self, result: ExecutionResult) -> None:
+        key = self._key_of(result)
+        if key is not None:
+            self._heard[key] += 1
+            if len(self._heard) > _KEYS:
+                del self._heard[next(iter(self._heard))]
+
+    def _is_news(self, result: ExecutionResult) -> bool:
+        key = self._key_of(result)
+        if key is None or self._heard[key] < 1:
+            return True
+        self._heard[key] -= 1
+        return False
+
+    def _key_of(self, result: ExecutionResult) -> Hashable:
+        """Return what tells an event apart; a function that fails tells nothing, and costs no event."""
+        if self._key is None:
+            return None
+        try:
+            key = self._key(read_event(result))
+            hash(key)
+        except Exception:  # noqa: BLE001 -- the user's function may raise anything
+            _log.exception("the key of an event could not be had; it may come twice")
+            return None
+        return key
