@@ -53,6 +53,18 @@ def test_migrating_again_changes_nothing(url: URL) -> None:
     assert run(url, "SELECT title FROM rooms") == [("Lounge",)]
 
 
+def test_the_data_of_a_version_before_revocations_is_kept(url: URL) -> None:
+    """Who was logged in stays so."""
+    migrate(url)
+    run(url, "DROP TABLE revocations")
+    run(url, "UPDATE alembic_version SET version_num = '0002'")
+    run(url, "INSERT INTO users VALUES (1, 'alice', 'alice', 'hash', 0, '2026-01-01')")
+    run(url, "INSERT INTO sessions VALUES ('s', 1, 1, NULL, '2026-01-01', '2026-02-01', NULL)")
+    migrate(url)
+    assert run(url, "SELECT id, generation FROM sessions") == [("s", 1)]
+    assert run(url, "SELECT count(*) FROM revocations") == [(0,)]
+
+
 def test_processes_that_start_at_once_take_turns(url: URL) -> None:
     """One of them migrates, the others find it done."""
     with ThreadPoolExecutor(4) as pool:

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.running import WITHIN, Home
-from gqlink.cli.display import frame_line, readable, state_note, visible
+from gqlink.auth import Identity
+from gqlink.cli.display import frame_line, print_table, readable, state_note, visible
 from gqlink.cli.serve import describe_event
 from gqlink.client import LinkPhase, LinkState, SocketFrame
 from gqlink.server import SocketEvent
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+ALICE = Identity("alice", expires_at=time.mktime((2026, 1, 2, 12, 3, 15, 0, 0, -1)))
 
 
 @pytest.mark.parametrize(
@@ -55,6 +58,36 @@ def test_a_close_reason_cannot_pass_for_a_line_of_ours() -> None:
 
     assert describe_event(event).count("\n") == 0
     assert "\x1b" not in describe_event(event)
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (SocketEvent(2, "acknowledged", ALICE), "socket 2 alice, token until 12:03:15"),
+        (SocketEvent(2, "acknowledged", Identity("alice")), "socket 2 alice, token that does not expire"),
+        (SocketEvent(2, "acknowledged"), "socket 2 anonymous, no token"),
+        (SocketEvent(2, "renewed", ALICE), "socket 2 alice, renewed, token until 12:03:15"),
+        (SocketEvent(2, "refused", code=4403, reason="Token invalid"), "socket 2 refused: 4403 Token invalid"),
+        (
+            SocketEvent(2, "refused", ALICE, code=4403, reason="Token expired"),
+            "socket 2 alice, ended: 4403 Token expired",
+        ),
+        (
+            SocketEvent(2, "refused", ALICE, code=4403, reason="Session revoked"),
+            "socket 2 alice, ended: 4403 Session revoked",
+        ),
+        (SocketEvent(2, "closed", ALICE, code=4403, reason="Token expired"), "socket 2 closed: 4403 Token expired"),
+    ],
+)
+def test_each_step_of_a_socket_is_a_line(event: SocketEvent, line: str) -> None:
+    """Who it is, until when, and why it ends: by expiry or by revocation of somebody who was in."""
+    assert describe_event(event).partition(" ")[2] == line
+
+
+def test_a_table_is_as_wide_as_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    """And what is in it cannot drive the terminal."""
+    print_table(("account", "since"), [("alice", "today"), ("\x1b[31mbob", "a year ago")])
+    assert capsys.readouterr().out == "ACCOUNT      SINCE\nalice        today\n\\x1b[31mbob  a year ago\n"
 
 
 def test_a_frame_is_a_line_as_developer_tools_show_it() -> None:

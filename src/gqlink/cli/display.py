@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gqlink.client import LinkState, SocketFrame
 
 __all__ = (
@@ -20,6 +22,7 @@ __all__ = (
     "print_frame",
     "print_note",
     "print_result",
+    "print_table",
     "readable",
     "state_note",
     "visible",
@@ -54,6 +57,14 @@ def print_frame(frame: SocketFrame) -> None:
 def print_note(text: str) -> None:
     """Print a remark that is no result to standard error."""
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"[dim]{escape(visible(text))}[/]")
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows below their titles, in columns as wide as they need, two spaces apart."""
+    lines = [[title.upper() for title in titles], *([visible(cell) for cell in row] for row in rows)]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def visible(text: str) -> str:

@@ -19,6 +19,7 @@ from gqlink.cli.options import Data, default_data_dir
 from gqlink.errors import BadUserInput
 
 if TYPE_CHECKING:
+    from gqlink.auth import Identity
     from gqlink.chat import ChatSettings
     from gqlink.server import GraphQLApp, SocketEvent
 
@@ -129,15 +130,22 @@ def _what(event: SocketEvent) -> str:
     match event.kind:
         case "opened":
             return f"opened from {event.client or 'somewhere'}, {event.subprotocol}"
-        case "acknowledged" if identity.expires_at is not None:
-            until = time.strftime("%H:%M:%S", time.localtime(identity.expires_at))
-            return f"{name}, token until {until}"
         case "acknowledged":
-            return f"{name}, no token"
-        case "refused":
+            return f"{name}, {_token(identity)}"
+        case "renewed":
+            return f"{name}, renewed, {_token(identity)}"
+        case "refused" if identity.is_anonymous:
             return f"refused: {event.code} {event.reason}"
+        case "refused":  # somebody who was in: the token has expired, or was revoked
+            return f"{name}, ended: {event.code} {event.reason}"
         case _:
             return f"closed: {event.code} {event.reason}".rstrip()
+
+
+def _token(identity: Identity) -> str:
+    if identity.expires_at is None:
+        return "no token" if identity.is_anonymous else "token that does not expire"
+    return time.strftime("token until %H:%M:%S", time.localtime(identity.expires_at))
 
 
 def _welcome(settings: ChatSettings, listening: socket.socket) -> str:
