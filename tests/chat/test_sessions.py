@@ -152,6 +152,45 @@ async def test_the_cookie_is_exchanged_for_an_access_token(client: httpx2.AsyncC
         assert signer.verify(Token(answer.json()["token"]), now=NOW).subject == "alice"
 
 
+async def test_every_refresh_renews_the_cookie(client: httpx2.AsyncClient, time: Clock) -> None:
+    """The token in it rotates, and lives as long as the session."""
+    await client.post("/login", json=ALICE | {"cookie": True})
+    seen = [client.cookies.get("gqlink_refresh", path="/refresh")]
+    for _ in range(3):
+        time.now += 900
+        answer = await client.post("/refresh", headers=HERE)
+        assert answer.status_code == 200
+        seen.append(client.cookies.get("gqlink_refresh", path="/refresh"))
+        assert client.cookies.get("gqlink_refresh", path="/logout") == seen[-1]
+        assert f"Max-Age={NOW + 3600 - time.now:.0f};" in answer.headers["set-cookie"]
+    assert len(set(seen)) == 4
+
+
+async def test_two_tabs_share_a_cookie_whichever_answer_comes_last(client: httpx2.AsyncClient, time: Clock) -> None:
+    """Both answers bring the same one."""
+    await client.post("/login", json=ALICE | {"cookie": True})
+    cookie = {"cookie": f"gqlink_refresh={client.cookies.get('gqlink_refresh', path='/refresh')}"}
+    client.cookies.clear()
+    answers = [await client.post("/refresh", headers=HERE | cookie) for _ in range(2)]
+    assert answers[0].headers.get_list("set-cookie") == answers[1].headers.get_list("set-cookie")
+    assert answers[0].json()["token"] != answers[1].json()["token"]
+    time.now += 900
+    assert (await client.post("/refresh", headers=HERE)).status_code == 200
+
+
+async def test_a_refusal_leaves_the_cookie_alone(client: httpx2.AsyncClient) -> None:
+    """It may be that of a login that came meanwhile, while the refused one was under way."""
+    old = (await client.post("/login", json=ALICE)).json()["refreshToken"]
+    await client.post("/logout", json={"refreshToken": old})
+    await client.post("/login", json=ALICE | {"cookie": True})
+    present, client.cookies = client.cookies, httpx2.Cookies()
+    late = await client.post("/refresh", headers=HERE | {"cookie": f"gqlink_refresh={old}"})
+    assert late.status_code == 401
+    assert "set-cookie" not in late.headers
+    client.cookies = present
+    assert (await client.post("/refresh", headers=HERE)).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/refresh", "/logout"])
 @pytest.mark.parametrize("headers", [{}, {"origin": "https://evil.example"}, {"origin": "null"}])
 async def test_a_cookie_counts_for_our_own_pages_only(
@@ -225,6 +264,28 @@ async def test_a_logout_by_access_token_ends_its_session(client: httpx2.AsyncCli
         (await client.post("/refresh", json={"refreshToken": grant["refreshToken"]})).status_code for grant in grants
     ]
     assert statuses == [401, 200]
+
+
+async def test_a_logout_ends_the_session_of_each_proof(client: httpx2.AsyncClient) -> None:
+    """A refresh token and an access token need not belong together."""
+    one, two = [(await client.post("/login", json=ALICE)).json() for _ in range(2)]
+    body = {"refreshToken": one["refreshToken"]}
+    answer = await client.post("/logout", json=body, headers={"authorization": f"Bearer {two['token']}"})
+    assert answer.status_code == 204
+    for each in (one, two):
+        assert (await client.post("/refresh", json={"refreshToken": each["refreshToken"]})).status_code == 401
+
+
+async def test_an_old_refresh_token_is_answered_like_any_that_is_of_no_use(
+    client: httpx2.AsyncClient, time: Clock
+) -> None:
+    """401, and the session is over, for whoever has the newer one too."""
+    old = (await client.post("/login", json=ALICE)).json()["refreshToken"]
+    new = (await client.post("/refresh", json={"refreshToken": old})).json()["refreshToken"]
+    time.now += 31
+    for each in (old, new):
+        answer = await client.post("/refresh", json={"refreshToken": each})
+        assert (answer.status_code, answer.json()["error"]["message"]) == (401, "Session revoked.")
 
 
 @pytest.mark.parametrize("body", [None, {}, {"refreshToken": "nonsense"}])
