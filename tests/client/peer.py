@@ -7,7 +7,7 @@ as revoked. No token is anonymous. Anonymous operations are answered with `UNAUT
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from picows import (
@@ -29,12 +29,17 @@ from gqlink.protocol import (
     CompleteReceived,
     Event,
     InitReceived,
+    PingReceived,
+    Renewal,
+    RenewalOutcome,
     Request,
     ServerConnection,
     SubscribeReceived,
     Text,
     ack_payload,
     choose_dialect,
+    outcome_payload,
+    read_renewal,
 )
 
 if TYPE_CHECKING:
@@ -64,6 +69,12 @@ class Script:
     """Say `connection_error` with this text and close with 1011, whatever the dialect."""
     additions: bool = True
     """Say in the ack who the socket speaks for."""
+    expires_in: float | None = 900.0
+    """Say in the ack for how long, if `additions`."""
+    renewal: str | None = None
+    """What the ack offers; with "ping" renewals are answered."""
+    outcomes: list[float | str | None] = field(default_factory=list)
+    """What comes of each renewal: the new seconds, an error, or None for no answer; `expires_in` when all are used."""
     hold_init: bool = False
     ignore_close: bool = False
     """Take a close frame and neither answer nor disconnect."""
@@ -82,6 +93,7 @@ class PeerSocket(WSListener):
         self.payload: Mapping[str, object] | None = None
         self.subscriptions: dict[str, Request] = {}
         self.completed: list[str] = []
+        self.renewals: list[str] = []
         self.pings = 0
         self.closed: tuple[int, str] | None = None
         self.transport: WSTransport | None = None
@@ -128,6 +140,24 @@ class PeerSocket(WSListener):
             case CompleteReceived(identifier):
                 self.subscriptions.pop(identifier, None)
                 self.completed.append(identifier)
+            case PingReceived(payload):
+                renewal = read_renewal(payload)
+                if renewal is not None:
+                    self._renew(renewal)
+
+    def _renew(self, renewal: Renewal) -> None:
+        self.renewals.append(renewal.access_token)
+        script = self.peer.script
+        outcome = script.outcomes.pop(0) if script.outcomes else script.expires_in
+        if isinstance(outcome, str):
+            self.outcome(RenewalOutcome(renewal.seq, error=outcome))
+        elif outcome is not None:
+            self.outcome(RenewalOutcome(renewal.seq, expires_in=outcome))
+
+    def outcome(self, outcome: RenewalOutcome) -> None:
+        """Say what came of a renewal."""
+        self.connection.pong(outcome_payload(outcome))
+        self.flush()
 
     def admit(self) -> None:
         """Answer `connection_init`."""
@@ -143,8 +173,8 @@ class PeerSocket(WSListener):
             self.connection.refuse(4403, _REFUSALS[subject])
         else:
             self.subject = subject
-            addition = ack_payload(AckAddition(subject=subject, expires_in=900.0)) if script.additions else None
-            held = self.connection.acknowledge(addition)
+            addition = AckAddition(subject=subject, expires_in=script.expires_in, renewal=script.renewal)
+            held = self.connection.acknowledge(ack_payload(addition) if script.additions else None)
             self.flush()
             for event in held:
                 self._act(event)

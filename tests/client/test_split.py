@@ -29,7 +29,6 @@ class Stub:
 
     async def execute(self, request: Request) -> ExecutionResult:
         """Write it down."""
-        del key, when_anonymous
         self.journal.append(f"{self.name} {request.kind}")
         return ExecutionResult({})
 
@@ -37,6 +36,7 @@ class Stub:
         self, request: Request, *, key: EventKey | None = None, when_anonymous: WhenAnonymous = "run"
     ) -> Subscription:
         """Write it down."""
+        del key, when_anonymous
         self.journal.append(f"{self.name} {request.kind}")
         return Silence()
 

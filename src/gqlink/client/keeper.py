@@ -227,11 +227,12 @@ class Keeper:
         params, recovery = self._settings.params, self._recovery
         if not changed and recovery.reason in {"expired", "refused"}:
             self._followers.release_sources()  # there is no socket, and a source that waits for us cannot answer us
-            return await params.evaluate(recovery.reason, stale=recovery.stale)
-        credential = await params.evaluate("changed" if changed else recovery.reason)
+            credential = await params.evaluate(recovery.reason, stale=recovery.stale)
+        else:
+            credential = await params.evaluate("changed" if changed else recovery.reason)
         if self._relay.socket is not None or credential.sourced is None:
             return credential
-        if recovery.refusal_of(credential) is not None:  # HTTP may have learnt it
+        if recovery.refusal_of(credential) is not None:  # HTTP may have learnt it, or a renewal
             return await params.evaluate("refused", stale=credential.sourced)
         if params.expires_at is not None and params.expires_at <= self._clock.now():
             return await params.evaluate("expired", stale=credential.sourced)

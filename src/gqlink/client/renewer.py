@@ -150,6 +150,8 @@ class Renewer:
     async def _ask(self, stale: str | None) -> Credential | None:
         """Ask for another credential; None where there is none that is worth a try."""
         credential = await self._params.evaluate("expired", stale=stale)
+        if credential.sourced not in {None, stale} and self._recovery.refusal_of(credential) is not None:
+            credential = await self._params.evaluate("refused", stale=credential.sourced)
         self._nudged = False  # whatever the source has told until now is in the answer
         known = credential.fingerprint == self._socket.credential.fingerprint
         if known or self._recovery.refusal_of(credential) is not None:
