@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gqlink.cli.credential import VARIABLE, credential, has_variable
+from gqlink.cli.display import print_note
 from gqlink.cli.options import Server, graphql_url, read_password
-from gqlink.cli.token_store import StoredToken, TokenStore, server_key
-from gqlink.client import Client, PasswordLogin
+from gqlink.client import Client, LoginIdentity, TokenFile
+
+if TYPE_CHECKING:
+    from gqlink.client import TokenSource
 
 __all__ = ("login", "logout", "whoami")
 
@@ -21,39 +26,51 @@ def login(
     name: Annotated[str, typer.Argument(help="The account.")],
     server: Server = DEFAULT_SERVER,
 ) -> None:
-    """Log in, and keep the token for the commands that follow."""
+    """Log in, and stay so for the commands that follow."""
     password = read_password(name)
-    stored = asyncio.run(_log_in(name, password, server))
-    TokenStore.default().put(server, stored)
-    print(f"Logged in as {stored.name} at {server_key(server)}{_until(stored)}.")
 
+    async def run() -> str:
+        async with TokenFile(server) as logins:
+            identity = await logins.login(name, password)
+            return f"Logged in as {identity.subject} at {logins.server}{_until(identity)}."
 
-async def _log_in(name: str, password: str, server: str) -> StoredToken:
-    account = PasswordLogin(server_key(server))
-    identity = await account.login(name, password)
-    token = await account.token()
-    seconds_left = identity.expires_at - asyncio.get_running_loop().time()
-    return StoredToken(identity.subject, token or "", time.time() + seconds_left)
+    print(asyncio.run(run()))
+    if has_variable():
+        print_note(f"{VARIABLE} is set, so the commands go on using that")
 
 
 def logout(server: Server = DEFAULT_SERVER) -> None:
-    """Forget the token."""
-    stored = TokenStore.default().remove(server)
-    print(f"Logged out {stored.name}." if stored else f"Nobody was logged in at {server_key(server)}.")
+    """End the session, here and at the server."""
+
+    async def run() -> str | None:
+        async with TokenFile(server) as logins:
+            forgotten = await logins.logout()
+            return None if forgotten is None else forgotten.name
+
+    name = asyncio.run(run())
+    print(f"Nobody was logged in at {TokenFile(server).server}." if name is None else f"Logged out {name}.")
+    if has_variable():
+        print_note(f"{VARIABLE} is set, so the commands go on using that")
 
 
 def whoami(server: Server = DEFAULT_SERVER) -> None:
     """Say who the server takes us for."""
-    stored = TokenStore.default().get(server)
-    if stored is None:
-        print(f"Nobody is logged in at {server_key(server)}.")
+
+    async def run() -> str | None:
+        async with credential(server) as source:
+            if await source.token() is None:
+                return None
+            viewer = await _ask(server, source)
+            return f"{viewer or 'Nobody'} at {TokenFile(server).server}{_origin(source)}."
+
+    sentence = asyncio.run(run())
+    print(sentence or f"Nobody is logged in at {TokenFile(server).server}.")
+    if sentence is None:
         raise typer.Exit(1)
-    viewer = asyncio.run(_ask(server, stored))
-    print(f"{viewer or 'Nobody'} at {server_key(server)}{_until(stored)}.")
 
 
-async def _ask(server: str, stored: StoredToken) -> str | None:
-    async with Client(graphql_url(server), auth=lambda: stored.token) as client:
+async def _ask(server: str, source: TokenSource) -> str | None:
+    async with Client(graphql_url(server), auth=source) as client:
         data = await client.execute("{ viewer { name } }")
     match data:
         case {"viewer": {"name": str(name)}}:
@@ -62,7 +79,13 @@ async def _ask(server: str, stored: StoredToken) -> str | None:
             return None
 
 
-def _until(stored: StoredToken) -> str:
-    if stored.expires_at is None:
+def _origin(source: TokenSource) -> str:
+    """Say where the token comes from, or until when it lasts."""
+    return _until(source.identity) if isinstance(source, TokenFile) else f", by the token in {VARIABLE}"
+
+
+def _until(identity: LoginIdentity | None) -> str:
+    if identity is None or not math.isfinite(identity.expires_at):
         return ""
-    return time.strftime(", token until %H:%M:%S", time.localtime(stored.expires_at))
+    seconds_left = identity.expires_at - asyncio.get_running_loop().time()
+    return time.strftime(", token until %H:%M:%S", time.localtime(time.time() + seconds_left))

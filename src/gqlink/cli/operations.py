@@ -11,16 +11,16 @@ import msgspec
 import typer
 
 from gqlink.cli.account import DEFAULT_SERVER
+from gqlink.cli.credential import credential, login_hint
 from gqlink.cli.display import print_event, print_frame, print_note, print_result, state_note
 from gqlink.cli.options import Server, graphql_url
-from gqlink.cli.token_store import TokenStore
-from gqlink.client import Client
+from gqlink.client import Client, TokenFile
 from gqlink.errors import BadUserInput, ConnectionRefused, OperationFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Coroutine
 
-    from gqlink.client import LinkState
+    from gqlink.client import LinkState, TokenSource
 
 __all__ = ("query", "subscribe")
 
@@ -41,7 +41,7 @@ def query(
     text, values = _text(document), _object(variables)
 
     async def run() -> object:
-        async with Client(graphql_url(server), auth=_token_of(server)) as client:
+        async with credential(server) as source, Client(graphql_url(server), auth=source) as client:
             return await client.execute(text, values, operation_name=operation)
 
     try:
@@ -62,12 +62,19 @@ def subscribe(
 ) -> None:
     """Print the events of a subscription until Ctrl-C: one JSON object a line in a pipe."""
     text, values = _text(document), _object(variables)
+    name: str | None = None
 
     async def run() -> None:
+        nonlocal name
+        async with credential(server) as source:
+            name = _name_of(source)
+            await listen(source)
+
+    async def listen(source: TokenSource) -> None:
         async with (
             Client(
                 graphql_url(server),
-                auth=_token_of(server),
+                auth=source,
                 on_frame=print_frame if frames else None,
                 on_state=None if quiet else _note,
             ) as client,
@@ -81,20 +88,12 @@ def subscribe(
     try:
         _run(run())
     except ConnectionRefused as exc:
-        name = getattr(TokenStore.default().get(server), "name", "NAME")
-        raise ConnectionRefused(exc.code, f"{exc.reason}; log in again with: gqlink login {name}") from exc
+        raise ConnectionRefused(exc.code, f"{exc.reason}; {login_hint(name)}") from exc
 
 
-def _token_of(server: str) -> Callable[[], str | None]:
-    """Look the token up at every connection, so that a login in another terminal counts from the next one on."""
-    store = TokenStore.default()
-    store.get(server)  # a bad address or a damaged file is said now
-
-    def token() -> str | None:
-        stored = store.get(server)
-        return None if stored is None else stored.token
-
-    return token
+def _name_of(source: TokenSource) -> str | None:
+    identity = source.identity if isinstance(source, TokenFile) else None
+    return None if identity is None else identity.subject
 
 
 def _note(state: LinkState) -> None:

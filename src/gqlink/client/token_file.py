@@ -60,6 +60,9 @@ class TokenFile:
         transport: Instead of the network, such as `httpx2.ASGITransport(app)`.
         clock: For tests.
 
+    Attributes:
+        server: What stands for the server in the file: scheme, host and port.
+
     Raises:
         BadUserInput: `base_url` is no such URL.
     """
@@ -74,14 +77,14 @@ class TokenFile:
         transport: httpx2.AsyncBaseTransport | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._key = server_key(base_url)
+        self.server: Final = server_key(base_url)
         self._clock = clock or SystemClock()
-        self._server = LoginServer(
-            self._key, timeout=timeout, ssl_context=ssl_context, transport=transport, clock=self._clock
+        self._posts = LoginServer(
+            self.server, timeout=timeout, ssl_context=ssl_context, transport=transport, clock=self._clock
         )
         self._audience = Audience()
         file = LoginFile.default() if path is None else LoginFile(path)
-        self._filed = FiledLogin(file, server=self._key, clock=self._clock, audience=self._audience)
+        self._filed = FiledLogin(file, server=self.server, clock=self._clock, audience=self._audience)
         self._errands = Errands("gqlink token file")
         self._renewal = SharedCall(self._renew, name="the refresh of a token file")
         self._called = 0
@@ -151,7 +154,7 @@ class TokenFile:
         number = self._next()
         asked_at, asked_wall = self._clock.now(), self._clock.wall()
         await self._filed.read()  # a file that cannot be used is no reason to open a session
-        grant = await self._server.login(name, password)
+        grant = await self._posts.login(name, password)
         stored = _stored(grant, name=name, asked_wall=asked_wall)
         expires_at = asked_at + (grant.token.expires_in or 0.0)
         await self._errands.run(self._enter(stored, number=number, expires_at=expires_at))
@@ -188,7 +191,7 @@ class TokenFile:
 
     def __repr__(self) -> str:
         """Say where, never what."""
-        return f"TokenFile({self._key!r}, path={str(self._filed.file.path)!r})"
+        return f"TokenFile({self.server!r}, path={str(self._filed.file.path)!r})"
 
     def _present(self) -> str | None:
         return None if self._filed.login is None else self._filed.login.token
@@ -221,15 +224,15 @@ class TokenFile:
         try:
             former = await self._settle(login, number=number, expires_at=expires_at)
         except GqlinkError:
-            await self._server.logout_quietly(login.refresh_token)
+            await self._posts.logout_quietly(login.refresh_token)
             raise
         if former is not None:
-            await self._server.logout_quietly(former.refresh_token)
+            await self._posts.logout_quietly(former.refresh_token)
 
     async def _leave(self, *, number: int) -> StoredLogin | None:
         former = await self._settle(None, number=number, expires_at=None)
         if former is not None:
-            await self._server.logout(former.refresh_token)
+            await self._posts.logout(former.refresh_token)
         return former
 
     async def _renew(self) -> None:
@@ -241,7 +244,7 @@ class TokenFile:
                 return
             asked_at, asked_wall = self._clock.now(), self._clock.wall()
             try:
-                grant = await self._server.refresh(login.refresh_token)
+                grant = await self._posts.refresh(login.refresh_token)
             except SessionRevoked as exc:
                 _log.info("a session is over: %s", exc)
                 await self._replace(login, None, expires_at=None)
@@ -250,7 +253,7 @@ class TokenFile:
             expires_at = asked_at + (grant.token.expires_in or 0.0)
             replaced = await self._replace(login, renewed, expires_at=expires_at)
         if not replaced and renewed.refresh_token != login.refresh_token:
-            await self._server.logout_quietly(renewed.refresh_token)  # the logout did not know this one yet
+            await self._posts.logout_quietly(renewed.refresh_token)  # the logout did not know this one yet
 
     async def _replace(self, login: StoredLogin, renewed: StoredLogin | None, *, expires_at: float | None) -> bool:
         """Write what a refresh has brought; say no if the login that asked for it is not there any more."""
