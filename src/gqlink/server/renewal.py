@@ -79,10 +79,10 @@ class Renewals:
         if self._task is not None:
             self._socket.tell(RenewalOutcome(seq=renewal.seq, error=_LATER))
             return
-        self._task = self._tasks.spawn(self._renew(renewal), name=self._name)
-        self._task.add_done_callback(self._forget)
+        task = self._task = self._tasks.spawn(self._renew(renewal), name=self._name)
+        task.add_done_callback(self._forget)
         seconds = self._host.limits.init_seconds
-        self._timer = self._host.clock.call_at(self._host.clock.now() + seconds, lambda: self._give_up(renewal))
+        self._timer = self._host.clock.call_at(self._host.clock.now() + seconds, lambda: self._give_up(task, renewal))
 
     async def _renew(self, renewal: Renewal) -> None:
         failure: Exception | None = None
@@ -92,7 +92,7 @@ class Renewals:
             failure = exc
         if is_ending():
             return  # the socket has ended, or we have given up
-        self._stop_timer()
+        self._forget(self._task)  # from here on nothing waits, and the client may send another one
         if failure is not None:
             self._fail(renewal, failure)
         else:
@@ -127,17 +127,13 @@ class Renewals:
             case _:
                 self._socket.tell(RenewalOutcome(seq=renewal.seq, error=_LATER))
 
-    def _give_up(self, renewal: Renewal) -> None:
+    def _give_up(self, task: asyncio.Task[None], renewal: Renewal) -> None:
         """Tell a client that it takes too long; another renewal has to wait until this one has really ended."""
-        if self._task is not None:
-            self._socket.tell(RenewalOutcome(seq=renewal.seq, error=_LATER))
-            self._tasks.cancel(self._task)
+        self._socket.tell(RenewalOutcome(seq=renewal.seq, error=_LATER))
+        self._tasks.cancel(task)
 
-    def _forget(self, _task: asyncio.Task[None]) -> None:
-        self._task = None
-        self._stop_timer()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
+    def _forget(self, task: asyncio.Task[None] | None) -> None:
+        if task is self._task and self._timer is not None:
+            self._task = None
             self._timer.cancel()
             self._timer = None
