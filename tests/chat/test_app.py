@@ -158,6 +158,7 @@ async def test_an_allowed_origin_is_that_one_and_no_other(tmp_path: Path, origin
     async with served(create_app(ChatSettings(data_dir=tmp_path, allowed_origins=origins))) as client:
         answer = await client.post("/login", json=ALICE, headers={"origin": origin})
         assert (answer.headers.get("access-control-allow-origin") == origin) is allowed
+        assert answer.headers["access-control-expose-headers"] == "retry-after"
 
 
 def test_damaged_keys_keep_it_from_being_made(tmp_path: Path) -> None:

@@ -120,6 +120,20 @@ async def test_the_second_use_does_not_prolong_the_time_for_a_third(
     assert await is_over(sessions, present)
 
 
+@pytest.mark.parametrize(("seconds", "ends"), [(30.0, False), (30.001, True), (86_400.0, True)])
+async def test_a_clock_that_was_set_back_makes_nobody_wait_longer(
+    sessions: Sessions, grant: Grant, time: Clock, seconds: float, *, ends: bool
+) -> None:
+    """Servers whose clocks differ a little agree all the same."""
+    present = await sessions.renew(grant.refresh_token)
+    time.now -= seconds
+    if ends:
+        with pytest.raises(SessionRevoked):
+            await sessions.renew(grant.refresh_token)
+    else:
+        assert (await sessions.renew(grant.refresh_token)).refresh_token == present.refresh_token
+
+
 async def test_a_thief_who_comes_second_ends_the_session(
     sessions: Sessions,
     grant: Grant,

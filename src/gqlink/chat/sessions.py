@@ -177,4 +177,5 @@ def _is_the_one_before(session: Session, presented: int, *, now: datetime) -> bo
     """Say whether a token is the one that the present one has just replaced."""
     if session.rotated_at is None or presented != session.generation - 1:
         return False
-    return (now - session.rotated_at).total_seconds() <= REUSE_SECONDS
+    # Either way: a wall clock that was set back by a day must not give a copy a day more.
+    return abs((now - session.rotated_at).total_seconds()) <= REUSE_SECONDS
