@@ -7,6 +7,7 @@ DOOR = (
     "Clock",
     "Context",
     "Doorkeeper",
+    "FileRevocationStore",
     "GraphQLApp",
     "Limits",
     "Playground",

@@ -15,6 +15,7 @@ try:
     from gqlink.server.pages import BuiltPage, security_policy
     from gqlink.server.playground import Playground
     from gqlink.server.policy import Policy, PolicyEvent, PolicyOperation
+    from gqlink.server.revocation_file import FileRevocationStore
     from gqlink.server.revocations import RevocationStore
     from gqlink.server.transport import Context, SocketEvent, Transport
 except ImportError as exc:
@@ -27,6 +28,7 @@ __all__ = (
     "Clock",
     "Context",
     "Doorkeeper",
+    "FileRevocationStore",
     "GraphQLApp",
     "Limits",
     "Playground",

@@ -11,7 +11,15 @@ from typing import Final
 
 from gqlink.auth import Revocation
 
-__all__ = ("Order", "Recheck", "UnreadableOrder", "read_order", "write_order")
+__all__ = (
+    "Order",
+    "Recheck",
+    "UnreadableOrder",
+    "read_order",
+    "read_revocation",
+    "write_order",
+    "write_revocation",
+)
 
 _VERSION: Final = 1
 
@@ -54,9 +62,17 @@ def write_order(order: Order) -> dict[str, object]:
     head: dict[str, object] = {"version": _VERSION, "node": order.node}
     if isinstance(order.what, Recheck):
         return {**head, "order": "recheck", "subject": order.what.subject}
-    named = {"subject": order.what.subject, "session": order.what.session, "tokenId": order.what.token_id}
-    given = {name: value for name, value in named.items() if value is not None}
-    return {**head, "order": "revoke", **given, "revokedAt": order.what.revoked_at}
+    return {**head, "order": "revoke", **write_revocation(order.what)}
+
+
+def write_revocation(revocation: Revocation) -> dict[str, object]:
+    """Write a revocation.
+
+    Shape:
+        {"subject" or "session" or "tokenId": str, "revokedAt": number}
+    """
+    named = {"subject": revocation.subject, "session": revocation.session, "tokenId": revocation.token_id}
+    return {**{name: value for name, value in named.items() if value is not None}, "revokedAt": revocation.revoked_at}
 
 
 def read_order(data: object) -> Order:
@@ -71,14 +87,19 @@ def read_order(data: object) -> Order:
         raise UnreadableOrder("another version")
     match data.get("order"):
         case "revoke":
-            return Order(_node(data), _revocation(data))
+            return Order(_node(data), read_revocation(data))
         case "recheck":
             return Order(_node(data), Recheck(_text(data, "subject")))
         case _:
             raise UnreadableOrder("an unknown order")
 
 
-def _revocation(data: Mapping[object, object]) -> Revocation:
+def read_revocation(data: Mapping[object, object]) -> Revocation:
+    """Read a revocation; see `write_revocation` for the shape.
+
+    Raises:
+        UnreadableOrder: It is not of this shape.
+    """
     revoked_at = data.get("revokedAt")
     if not isinstance(revoked_at, int | float):
         raise UnreadableOrder("revokedAt is no number")

@@ -1,0 +1,172 @@
+"""Revocations in a file, for those who have no database: one line each, added at the end.
+
+A line that a crash cut short is one whose `add` never returned, so it may be left out. Several processes of one machine
+may share the file; a lock beside it keeps them apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gqlink.server.orders import UnreadableOrder, read_revocation, write_revocation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from gqlink.auth import Revocation
+
+__all__ = ("FileRevocationStore",)
+
+_log = logging.getLogger("gqlink.server")
+
+_MONTH: Final = 30 * 24 * 3600.0
+
+_SUPERFLUOUS_BYTES: Final = 65_536
+"""A file that is longer than twice what counts, and this, is written anew."""
+
+
+class FileRevocationStore:
+    """A `RevocationStore` in a file, which is created when it is first needed, readable by its owner alone.
+
+    What it has kept is on the disk when `add` returns. It reads and writes in threads, so the event loop does not wait.
+
+    Args:
+        path: The file; its directory exists. A lock file of the same name with ".lock" is made beside it.
+        seconds: How long a revocation is kept; that of `GraphQLApp(revocation_seconds=…)`.
+        clock: Seconds since the Unix epoch.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, seconds: float = _MONTH, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._path = Path(path)
+        self._seconds = seconds
+        self._clock = clock
+        self._clear_at: int | None = None
+
+    async def add(self, revocation: Revocation) -> None:
+        """Keep a revocation; harmless to repeat.
+
+        Raises:
+            OSError: It could not be written, and may or may not be kept.
+        """
+        await asyncio.to_thread(self._add, revocation)
+
+    async def load(self) -> Sequence[Revocation]:
+        """Return what was kept and is not too old; of a subject's revocations the last one.
+
+        Raises:
+            OSError: The file could not be read.
+        """
+        return await asyncio.to_thread(self._load)
+
+    def _add(self, revocation: Revocation) -> None:
+        with self._locked():
+            with _opened(self._path) as descriptor:
+                # Whatever a crash has left at the end must not swallow this line.
+                before = b"" if _ends_well(descriptor) else b"\n"
+                _write(descriptor, before + _line(revocation))
+                size = os.fstat(descriptor).st_size
+            _sync_directory(self._path.parent)
+            if self._clear_at is None:
+                self._clear_at = _clear_at(size)
+            if size > self._clear_at:
+                self._clear(self._read())
+
+    def _load(self) -> list[Revocation]:
+        with self._locked():
+            kept = self._read()
+            needed = sum(len(_line(revocation)) for revocation in kept)
+            self._clear_at = _clear_at(needed)
+            if self._path.exists() and self._path.stat().st_size > self._clear_at:
+                self._clear(kept)
+            return kept
+
+    def _read(self) -> list[Revocation]:
+        if not self._path.exists():
+            return []
+        forgotten_at = self._clock() - self._seconds
+        latest: dict[tuple[str | None, str | None, str | None], Revocation] = {}
+        for revocation in self._parse(self._path.read_bytes().split(b"\n")):
+            key = (revocation.subject, revocation.session, revocation.token_id)
+            known = latest.get(key, revocation)
+            if revocation.revoked_at > forgotten_at:
+                latest[key] = max(known, revocation, key=lambda each: each.revoked_at)
+        return list(latest.values())
+
+    def _parse(self, lines: Iterable[bytes]) -> Iterator[Revocation]:
+        for number, line in enumerate(lines, start=1):
+            if not line:
+                continue
+            try:
+                data = json.loads(line)
+                yield read_revocation(data if isinstance(data, dict) else {})
+            except (ValueError, RecursionError, UnreadableOrder):
+                # Without the line, which may be anything by now.
+                _log.warning("%s: line %d is no revocation, and is left out", self._path, number)
+
+    def _clear(self, kept: Sequence[Revocation]) -> None:
+        """Write the file anew with what counts; whenever a crash comes, either the old or the new one is there."""
+        fresh = self._path.with_name(self._path.name + ".new")
+        try:
+            fresh.unlink(missing_ok=True)
+            with _opened(fresh) as descriptor:
+                _write(descriptor, b"".join(map(_line, kept)))
+                self._clear_at = _clear_at(os.fstat(descriptor).st_size)
+            fresh.replace(self._path)
+            _sync_directory(self._path.parent)
+        except OSError:
+            # Nothing is lost: the file is only longer than it need be.
+            _log.warning("%s cannot be cleared of what is superfluous", self._path, exc_info=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with _opened(self._path.with_name(self._path.name + ".lock")) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield  # closing the file gives the lock back, and so does a crash
+
+
+def _line(revocation: Revocation) -> bytes:
+    return json.dumps(write_revocation(revocation), separators=(",", ":")).encode() + b"\n"
+
+
+def _clear_at(needed_bytes: int) -> int:
+    return 2 * needed_bytes + _SUPERFLUOUS_BYTES
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _ends_well(descriptor: int) -> bool:
+    size = os.fstat(descriptor).st_size
+    return not size or os.pread(descriptor, 1, size - 1) == b"\n"
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """Write all of it, and wait until it is on the disk."""
+    while data:
+        data = data[os.write(descriptor, data) :]
+    os.fsync(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    """Put a new name on the disk as well."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
