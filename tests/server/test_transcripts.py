@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -91,7 +92,7 @@ async def test_the_server_plays_its_part(authority: str, dialogue: Dialogue) -> 
 async def test_the_server_plays_its_part_with_other_bounds(dialogue: Dialogue) -> None:
     """With the bounds that the page sets, and a clock that moves when it says so."""
     clock = FakeClock()
-    hook = _never if dialogue.name.startswith("authentication-too-slow") else authenticate
+    hook = _never if dialogue.name.startswith("authentication-too-slow") else partial(authenticate, wall=clock.wall)
     limits = Limits(
         init_seconds=dialogue.limits.init_seconds,
         message_bytes=dialogue.limits.message_bytes,

@@ -36,9 +36,11 @@ async def test_the_standard_subscriptions_count_or_are_silent() -> None:
 
 
 async def test_the_standard_tokens_are_known() -> None:
-    """None is anonymous, one is good, one is expired, and everything else is bad."""
+    """None is anonymous, one is good, one so for a while, one is expired, and everything else is bad."""
     assert await authenticate(Credentials()) is ANONYMOUS
     assert (await authenticate(Credentials(token=Token("good"), source="init"))).subject == "good"
+    brief = await authenticate(Credentials(token=Token("brief"), source="init"), wall=lambda: 100.0)
+    assert (brief.subject, brief.expires_at) == ("good", 103.0)
     with pytest.raises(TokenExpired):
         await authenticate(Credentials(token=Token("expired"), source="init"))
     with pytest.raises(InvalidToken):

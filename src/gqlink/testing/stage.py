@@ -7,6 +7,7 @@ extra: `from gqlink.testing.stage import authenticate, standard_schema`.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
 from graphql import build_schema
@@ -15,7 +16,7 @@ from gqlink.auth import ANONYMOUS, Identity
 from gqlink.errors import InvalidToken, TokenExpired
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from graphql import GraphQLSchema
 
@@ -29,6 +30,7 @@ type Mutation { bump: Int! }
 type Subscription { count(to: Int!): Int! silence: Int }
 """
 _MOMENT_SECONDS: Final = 0.05
+_BRIEF_SECONDS: Final = 3.0
 
 
 def standard_schema() -> GraphQLSchema:
@@ -47,8 +49,12 @@ def standard_schema() -> GraphQLSchema:
     return schema
 
 
-async def authenticate(credentials: Credentials) -> Identity:
-    """Know the standard tokens: "good", "bad" and "expired"; none is anonymous.
+async def authenticate(credentials: Credentials, *, wall: Callable[[], float] = time.time) -> Identity:
+    """Know the standard tokens: "good", "brief", "bad" and "expired"; none is anonymous.
+
+    Args:
+        credentials: As they were found.
+        wall: Says what time it is, in seconds since the Unix epoch; that of the server's clock.
 
     Raises:
         TokenExpired: "expired".
@@ -59,6 +65,8 @@ async def authenticate(credentials: Credentials) -> Identity:
             return ANONYMOUS
         case "good":
             return Identity(subject="good")
+        case "brief":
+            return Identity(subject="good", expires_at=wall() + _BRIEF_SECONDS)
         case "expired":
             raise TokenExpired
         case _:
