@@ -115,6 +115,12 @@ def test_it_needs_a_url_of_http() -> None:
         PasswordLogin("localhost:9000")
 
 
+async def test_a_url_that_is_none_is_the_callers_fault() -> None:
+    """It is said when it is used."""
+    with pytest.raises(BadUserInput, match="needs a URL"):
+        await PasswordLogin("http://a:port").login("alice", "right")
+
+
 async def test_the_socket_follows_login_switch_and_logout(peer: Peer) -> None:
     """When each returns, the socket speaks for whoever it is now, and nothing of the one before comes through."""
     login = account()

@@ -180,6 +180,21 @@ async def test_a_login_or_logout_during_a_refresh_stays(desk: Desk, *, switch: b
     assert set(desk.server.sessions) == ({"bob-r1"} if switch else set())
 
 
+async def test_a_refresh_for_somebody_else_is_not_the_one_that_was_wanted(desk: Desk) -> None:
+    """Who joins one that was begun for the login before gets one of the present login."""
+    source, other = desk.source(), desk.source()
+    await source.login("alice", "right")
+    gate = desk.server.hold("/refresh")
+    first = asyncio.create_task(source.refresh("alice-1"))
+    await until(lambda: "/refresh" in desk.server.asked)
+    await other.login("bob", "right")
+    second = asyncio.create_task(source.refresh("bob-1"))
+    await until(lambda: source.identity is not None and source.identity.subject == "bob")
+    gate.set()
+    assert await second == "bob-2"
+    assert await first in {"bob-1", "bob-2"}
+
+
 async def test_a_later_call_stays_whatever_answer_comes_last(desk: Desk) -> None:
     """A login that is overtaken by a logout says so, and leaves no session behind."""
     source = desk.source()
