@@ -71,6 +71,8 @@ def test_a_revocation_cannot_be_changed() -> None:
         (Revocation(subject="alice", revoked_at=100), Identity("alice", issued_at=100)),
         (Revocation(subject="alice", revoked_at=100), Identity("alice")),
         (Revocation(subject="alice", revoked_at=100), Identity("alice", issued_at=math.nan)),
+        (Revocation(subject="alice", revoked_at=100), Identity("alice", issued_at=math.inf)),
+        (Revocation(subject="alice", revoked_at=100), Identity("alice", issued_at=1e12)),
         (Revocation(session="s1", revoked_at=100), Identity("alice", session="s1", issued_at=99)),
         (Revocation(session="s1", revoked_at=100), Identity("bob", session="s1", issued_at=101)),
         (Revocation(session="s1", revoked_at=100), Identity(session="s1")),

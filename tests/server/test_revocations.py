@@ -151,6 +151,35 @@ async def test_a_subjects_moment_moves_forward_only(world: World) -> None:
         assert not denies(Identity("alice", issued_at=first + 10.001))
 
 
+@pytest.mark.parametrize("ahead", [0.5, 3600.0])
+async def test_a_clock_that_was_ahead_when_a_token_was_issued_does_not_save_it(
+    world: World, dialect: Dialect, ahead: float
+) -> None:
+    """The issuer's may be, or ours was put back: what a live socket speaks for was issued before, on all nodes."""
+    async with nodes(world, 2) as [here, there]:
+        issued = here.clock.wall() + ahead
+        here.clock.set_wall(issued)
+        alice, bob = await here.admit(dialect, f"alice///{issued}"), await here.admit(dialect, f"bob///{issued + 1e6}")
+        other = await there.admit(dialect, f"alice///{issued}")
+        for each in (here, there):
+            each.clock.set_wall(issued - ahead)
+        await here.app.revoke(subject="alice")
+        await other.until(lambda: other.close is not None)
+        assert (alice.close, other.close, bob.close) == (REVOKED, REVOKED, None)
+        assert here.app._host.revocations.denies(alice.listener.identity)
+        assert not here.app._host.revocations.denies(Identity("alice", issued_at=issued + 0.001))
+
+
+@pytest.mark.parametrize("issued", [1e300, 4e9, -5.0])
+async def test_a_token_from_any_other_time_is_revoked_like_the_others(world: World, issued: float) -> None:
+    """A hook may take whatever it likes for a moment; the person is not kept out until then."""
+    async with nodes(world, 1) as [node]:
+        alice = await node.admit(NEWER, f"alice///{issued}")
+        await node.app.revoke(subject="alice")
+        assert alice.close == REVOKED
+        await node.admit(NEWER, f"alice///{node.clock.wall() + 1}")
+
+
 async def test_revocations_are_forgotten_in_time(world: World) -> None:
     """After `revocation_seconds` the credentials have expired; a wall clock that jumps ahead changes nothing."""
     async with nodes(world, 1, revocation_seconds=60) as [node]:

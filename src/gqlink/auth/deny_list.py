@@ -129,9 +129,9 @@ class DenyList:
 
 
 def _is_covered(identity: Identity, revoked_at: float) -> bool:
-    """Spare only what was certainly issued later: an unknown moment, or one that is no number, is covered."""
+    """Spare only what was certainly issued later: an unknown moment, or one that is no date, is covered."""
     issued_at = identity.issued_at
-    return issued_at is None or not issued_at > revoked_at
+    return issued_at is None or not revoked_at < issued_at <= LATEST
 
 
 def _is_moment(value: object) -> bool:

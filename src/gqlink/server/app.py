@@ -165,10 +165,9 @@ class GraphQLApp:
             AuthUnavailable: It holds on this node, but the store or the broker failed, so it may not outlive the
                 process or not hold elsewhere. Both were tried. Call again.
         """
-        now = self._host.clock.wall()
-        await self._host.revocations.revoke(
-            Revocation(subject=subject, session=session, token_id=token_id, revoked_at=now)
-        )
+        revocations = self._host.revocations
+        moment = revocations.moment(subject)
+        await revocations.revoke(Revocation(subject=subject, session=session, token_id=token_id, revoked_at=moment))
 
     def apply_revocation(self, revocation: Revocation) -> None:
         """Apply, on this node, an order that came another way, such as one found in a database; it goes no further.

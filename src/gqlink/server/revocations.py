@@ -33,6 +33,8 @@ _log = logging.getLogger("gqlink.server")
 STEP_SECONDS: Final = 10.0
 """How long the store may take to keep a revocation, and then the broker to tell it to the other nodes."""
 
+_DAY: Final = 86_400.0
+
 _AT_ONCE: Final = 1000
 """How many loaded revocations are taken in one turn of the event loop."""
 
@@ -98,11 +100,30 @@ class Revocations:
 
     def apply(self, revocation: Revocation) -> None:
         """Deny what a revocation covers, and close its sockets, on this node, in one step."""
+        self._apply(revocation, revocation.matches)
+
+    def _apply(self, revocation: Revocation, covers: Callable[[Identity], bool]) -> None:
         self._deny_list.add(revocation, now=self._clock.now())
-        self._close(revocation.matches)
+        self._close(covers)
+
+    def moment(self, subject: str | None) -> float:
+        """Return the moment of a revocation that is ordered now, in seconds since the Unix epoch.
+
+        A credential that a live socket speaks for was issued before now, whatever it says: the clock of its issuer may
+        be ahead of ours, or ours was put back. Then the moment is that of the credential.
+
+        Args:
+            subject: Whose revocation it is; None for one whose moment does not matter.
+        """
+        now = self._clock.wall()
+        known = (each.identity.issued_at for each in self._listeners if subject == each.identity.subject is not None)
+        # A hook may take anything for a moment: it must not keep a person out for years.
+        return max([now, *(moment for moment in known if moment is not None and moment < now + _DAY)])
 
     async def revoke(self, revocation: Revocation) -> None:
-        """Apply a revocation here, keep it, and tell the other nodes, in this order.
+        """Apply a revocation that is ordered now, keep it, and tell the other nodes, in this order.
+
+        Of a subject every live socket of this node is closed, since it was there before the order.
 
         A caller that is cancelled does not stop it.
 
@@ -110,7 +131,8 @@ class Revocations:
             AuthUnavailable: It could not be kept, or not be told, or both; the other two steps were taken all the
                 same. To repeat it is harmless.
         """
-        self.apply(revocation)
+        subject = revocation.subject
+        self._apply(revocation, (lambda identity: identity.subject == subject) if subject else revocation.matches)
         self.start()
         await self._spread(self._keep_and_tell(revocation))
 
