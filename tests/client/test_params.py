@@ -145,3 +145,47 @@ async def test_nothing_of_a_credential_is_in_its_repr() -> None:
     params = Params({"a": "s3cret"}, headers={"h": "s3cret"}, source=FunctionSource(lambda: "s3cret"))
     assert "s3cret" not in repr(await params.evaluate("first"))
     assert "s3cret" not in repr(Attempt("first", "s3cret"))
+
+
+async def test_the_token_is_found_and_everything_else_compared() -> None:
+    """Two credentials of which only the token differs have the same frame, wherever it stands."""
+
+    async def credential(
+        params: ConnectionParams | None, headers: Headers | None = None, token: str | None = None
+    ) -> Any:
+        source = FunctionSource(lambda: token) if token else None
+        return await Params(params, headers=headers, source=source).evaluate("first")
+
+    one = await credential({"authorization": "Bearer one", "locale": "en"})
+    two = await credential({"authorization": "Bearer two", "locale": "en"})
+    other = await credential({"authorization": "Bearer two", "locale": "de"})
+    assert (one.token, two.token) == ("one", "two")
+    assert one.frame == two.frame != other.frame
+    twice = await credential({"accessToken": "one"}, headers={"authorization": "bearer one"})
+    again = await credential({"accessToken": "two"}, headers={"authorization": "bearer two"})
+    assert twice.frame == again.frame
+    own = await credential(lambda attempt: {"deep": [{"mine": attempt.token}]}, token="one")
+    assert own.token == own.sourced == "one"
+    assert own.frame == (await credential({"deep": [{"mine": None}]})).frame
+
+
+@pytest.mark.parametrize(
+    ("payload", "anonymous"),
+    [
+        (None, False),
+        ({}, False),
+        ({"locale": "en"}, False),
+        ({"accessToken": None}, True),
+        ({"Authorization": ""}, True),
+        ({"headers": {"AUTHORIZATION": "Bearer "}}, True),
+        ({"authToken": 7}, True),
+        ({"accessToken": "t"}, False),
+    ],
+)
+async def test_only_who_says_nobody_is_known_to_be_nobody(
+    payload: dict[str, object] | None, *, anonymous: bool
+) -> None:
+    """Who says nothing may still be somebody, by a cookie or a certificate; with a source, the source knows."""
+    assert (await Params(payload, headers=None, source=None).evaluate("first")).anonymous is anonymous
+    nobody = await Params(payload, headers=None, source=FunctionSource(lambda: None)).evaluate("first")
+    assert nobody.anonymous is (payload != {"accessToken": "t"})
