@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
 
 from cli.running import Home
@@ -77,6 +78,22 @@ async def test_a_subscription_begins_with_a_renewed_token(home: Home) -> None:
             await listener.line("connected as alice", stream="err")
             stopped = await listener.stop()
     assert "Traceback" not in stopped.err
+
+
+async def test_a_subscription_whose_session_is_ended_elsewhere_says_how_to_go_on(home: Home) -> None:
+    """Its socket is closed, its token cannot be renewed, and the file forgets the login."""
+    async with counted(home) as (url, _):
+        await home.run("login", "alice", "-s", url, given="alice123\n")
+        login = edit(home)
+        async with home.running("subscribe", "subscription { messageAdded { text } }", "-s", url) as listener:
+            await listener.line("connected as alice", stream="err")
+            async with httpx2.AsyncClient() as client:
+                await client.post(f"{url}/logout", json={"refreshToken": login["refresh_token"]})
+            error = await listener.line("gqlink: ", stream="err")
+        nobody = await home.run("whoami", "-s", url)
+
+    assert "Session revoked; log in again with: gqlink login alice" in error
+    assert "Nobody is logged in" in nobody.out
 
 
 async def test_a_logout_ends_the_session_at_the_server(home: Home) -> None:
