@@ -81,7 +81,7 @@ async def test_a_subscription_begins_with_a_renewed_token(home: Home) -> None:
 
 
 async def test_a_subscription_whose_session_is_ended_elsewhere_says_how_to_go_on(home: Home) -> None:
-    """Its socket is closed, its token cannot be renewed, and the file forgets the login."""
+    """Its socket is closed and its token cannot be renewed; whichever command notices that forgets the login."""
     async with counted(home) as (url, _):
         await home.run("login", "alice", "-s", url, given="alice123\n")
         login = edit(home)
@@ -90,6 +90,7 @@ async def test_a_subscription_whose_session_is_ended_elsewhere_says_how_to_go_on
             async with httpx2.AsyncClient() as client:
                 await client.post(f"{url}/logout", json={"refreshToken": login["refresh_token"]})
             error = await listener.line("gqlink: ", stream="err")
+        await home.run("whoami", "-s", url)
         nobody = await home.run("whoami", "-s", url)
 
     assert "Session revoked; log in again with: gqlink login alice" in error
