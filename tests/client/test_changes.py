@@ -119,12 +119,14 @@ async def test_a_change_while_dialling_does_not_wait_for_the_handshake() -> None
 
 async def test_a_change_without_a_connection_waits_for_what_is_closing(peer: Peer) -> None:
     """A lazy link's last subscription has just ended; its socket still says goodbye."""
+    peer.script.ignore_close = True
     source = Source("alice-1")
     link = WebSocketLink(peer.url, auth=source)
     async with Client(link) as client:
         async with client.subscribe(SUBSCRIPTION):
             await subscribed(peer)
         await until(lambda: link.state.phase is LinkPhase.IDLE)
+        assert peer.open
         await source.become(None)
         assert not peer.open
 
@@ -151,7 +153,7 @@ async def test_a_mutation_on_a_socket_that_drains_does_not_outlive_its_person(pe
 
 
 async def test_a_revoked_session_is_a_typed_error_and_the_next_login_is_enough(peer: Peer) -> None:
-    """The link has failed and its operations were told; after the login the next ones run, and nothing is sent twice."""
+    """The link has failed and its operations were told; the next login suffices, and nothing is sent twice."""
     source = Source("alice-1")
     lazy, eager = WebSocketLink(peer.url, auth=source), WebSocketLink(peer.url, auth=source, lazy=False)
     async with Client(lazy) as client, Client(eager):

@@ -171,7 +171,7 @@ class Keeper:
     async def _run(self) -> None:
         """The loop: one connection after the other, while somebody needs one."""
         try:
-            while self._operations or self._eager or self._next is not None:
+            while await self._continue():
                 ending = await self._connection()
                 if ending is None:
                     break
@@ -187,6 +187,16 @@ class Keeper:
         finally:
             self._task = None
             self._followers.settle()
+
+    async def _continue(self) -> bool:
+        """Say whether somebody needs another connection; who followed a change into the end of the last one goes on."""
+        while not (self._operations or self._eager or self._next is not None):
+            if not self._followers:
+                return False
+            self._operations.discard_buffers("the credential changed while the connection ended")
+            await self._drop()
+            self._followers.settle()
+        return True
 
     async def _connection(self) -> Ending | None:
         """Have one connection, from the credential to its end; None where everybody waits for a login."""

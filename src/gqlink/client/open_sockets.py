@@ -26,9 +26,6 @@ class OpenSockets:
         self._gone = asyncio.Event()
         self._farewells: list[asyncio.Future[None]] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._sockets)
-
     def __iter__(self) -> Iterator[Socket]:
         return iter(list(self._sockets))
 
