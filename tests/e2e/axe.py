@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from interop.node import install
 
@@ -30,6 +30,14 @@ async def violations(page: Page) -> list[str]:
     await page.evaluate(_source())
     found: list[str] = await page.evaluate(_RUN)
     return found
+
+
+async def has_no_barriers(page: Page) -> None:
+    """Judge a page as it stands, in both colour schemes."""
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes:
+        await page.emulate_media(color_scheme=scheme)
+        assert await violations(page) == []
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, NotRequired, Protocol, TypedDi
 from playwright.async_api import async_playwright
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from playwright.async_api import (
         Browser,
@@ -93,6 +94,19 @@ class Socket:
 
     url: str
     frames: list[Frame] = field(default_factory=list)
+    _came: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, frame: Frame) -> None:
+        """Take note of a frame."""
+        self.frames.append(frame)
+        self._came.set()
+
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something is so, which can only change with a frame."""
+        async with asyncio.timeout(WITHIN_MILLISECONDS / 1_000):
+            while not condition():
+                self._came.clear()
+                await self._came.wait()
 
     def payloads(self, kind: str) -> list[object]:
         """Return the payloads of frames of one type, in order."""
@@ -163,8 +177,8 @@ class Person:
     def _on_websocket(self, websocket: WebSocket) -> None:
         socket = Socket(websocket.url)
         self.sockets.append(socket)
-        websocket.on("framesent", lambda text: socket.frames.append(_frame("sent", text)))
-        websocket.on("framereceived", lambda text: socket.frames.append(_frame("received", text)))
+        websocket.on("framesent", lambda text: socket.add(_frame("sent", text)))
+        websocket.on("framereceived", lambda text: socket.add(_frame("received", text)))
 
 
 class MeetPerson(Protocol):
@@ -185,7 +199,7 @@ async def person(browser: Browser, **options: Unpack[WindowOptions]) -> AsyncIte
         somebody = Person(context)
         context.on("page", somebody.watch)
         yield somebody
-        assert somebody.problems == []
+        assert somebody.problems == [], somebody.problems
     finally:
         await context.close()
 

@@ -27,6 +27,8 @@ class ChatPage:
         self.panel = page.get_by_role("complementary", name="WebSocket frames")
         self.frames = self.panel.get_by_role("region", name="List of frames").get_by_role("listitem")
         self.verdict = self.panel.get_by_role("status")
+        self.seconds = self.header.get_by_role("timer")
+        self.expire = self.panel.get_by_role("button", name="Expire the token")
 
     async def sign_in(self, name: str) -> None:
         """Press the demo's button, and wait until the socket speaks for them, too."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -31,7 +32,7 @@ class ChatServer:
     home: Home
     url: str = ""
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
-    _tokens: dict[str, str] = field(default_factory=dict)
+    _tokens: dict[str, tuple[str, float]] = field(default_factory=dict, repr=False)
 
     async def start(self) -> None:
         """Start it: on a free port at first, later on the same one."""
@@ -66,10 +67,12 @@ class ChatServer:
     @asynccontextmanager
     async def _as(self, name: str) -> AsyncIterator[httpx2.AsyncClient]:
         async with httpx2.AsyncClient(base_url=self.url) as client:
-            if name not in self._tokens:
-                answer = await client.post("/login", json={"name": name, "password": f"{name}123"})
-                self._tokens[name] = answer.json()["token"]
-            client.headers["authorization"] = f"Bearer {self._tokens[name]}"
+            token, usable_until = self._tokens.get(name, ("", 0.0))
+            if time.monotonic() > usable_until:
+                grant = (await client.post("/login", json={"name": name, "password": f"{name}123"})).json()
+                token = grant["token"]
+                self._tokens[name] = token, time.monotonic() + grant["expiresIn"] / 2
+            client.headers["authorization"] = f"Bearer {token}"
             yield client
 
 

@@ -23,6 +23,8 @@ class PlaygroundPage:
         self.page = page
         self.bar = page.get_by_role("banner")
         self.identity = self.bar.get_by_role("status")
+        self.seconds = self.bar.get_by_role("timer")
+        self.expire = self.bar.get_by_role("button", name="Expire the token")
         self._execute = page.locator(".graphiql-execute-button")
         self._response = page.get_by_role("region", name="Result Window")
 

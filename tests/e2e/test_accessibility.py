@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.async_api import expect
 
-from e2e.axe import violations
+from e2e.axe import has_no_barriers
 from e2e.browser import PHONE
 from e2e.chat_page import ChatPage
 from e2e.playground_page import PlaygroundPage
@@ -90,14 +90,6 @@ async def test_a_keyboard_is_enough(chat: ChatServer, meet: MeetPerson) -> None:
     await page.page.keyboard.press("Enter")
     await page.has_status("Signed out")
     await expect(page.page.get_by_role("heading", name="Who are you today?")).to_be_focused()
-
-
-async def has_no_barriers(page: Page) -> None:
-    """Judge the page as it stands, in both colour schemes."""
-    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-    for scheme in schemes:
-        await page.emulate_media(color_scheme=scheme)
-        assert await violations(page) == []
 
 
 async def tab_to(page: Page, target: Locator) -> None:

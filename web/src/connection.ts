@@ -70,7 +70,8 @@ export class Connection {
           if (!isPresent()) return;
           clearTimeout(this.#patience);
           const { code, reason } = event as CloseEvent;
-          this.state.set({ phase: "idle" });
+          // A socket whose introduction could not be made closes when the wait for the next one has begun.
+          if (this.state.get().phase !== "waiting") this.state.set({ phase: "idle" });
           // Afterwards: graphql-ws is still telling everybody of this close.
           if (code === FORBIDDEN) this.#handling = Promise.resolve(reason).then(this.#events.refused);
         },

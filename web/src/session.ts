@@ -9,7 +9,7 @@ export type SessionState =
   | { status: "signed-out"; why: "never" | "here" | "elsewhere" | "ended" }
   | { status: "signed-in"; name: string };
 
-export type LoginOutcome = "ok" | "refused" | "unreachable" | "busy";
+export type LoginOutcome = "ok" | "refused" | "limited" | "unreachable" | "busy";
 
 type News = { type: "signed-in"; name: string } | { type: "signed-out" };
 
@@ -53,6 +53,8 @@ export class Session {
   /** The grant before the present one, and what is presented instead of the present one: for the panel's experiment. */
   #former: Grant | null = null;
   #spoilt: string | null = null;
+  /** What the server would not have; it is not presented again. */
+  #refused: string | null = null;
   #refreshing: Promise<void> | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -86,6 +88,7 @@ export class Session {
       // In turn with the exchanges: a late answer to one would put back the cookie that this one replaces.
       const answer = await this.#inTurn(() => this.#post("login", { name, password, cookie: !this.isPrivate }));
       if (answer.status === 401 || answer.status === 400) return "refused";
+      if (answer.status === 429) return "limited";
       if (!answer.ok) return "busy";
       this.#accept(await answer.json(), name);
       if (!this.isPrivate) hint.set("signed-in");
@@ -110,9 +113,15 @@ export class Session {
     if (!this.isPrivate && hint.get() === "logout-owed") await this.#post("logout", {}).then(settleLogout, () => undefined);
   }
 
-  /** The token of whoever is signed in, exchanged first where it is about to end; null for nobody. */
+  /**
+   * The token of whoever is signed in, exchanged first where it is about to end or was refused; null for nobody. Rejects
+   * while it cannot be exchanged: what is over, or was refused, is not presented, and nobody is signed out by that.
+   */
   readonly getAccessToken = async (): Promise<string | null> => {
-    if (this.#grant !== null && this.#grant.expiresAt - performance.now() < this.#grant.margin) await this.#refresh();
+    const isOld = (margin = 0) => this.#grant !== null && this.#grant.expiresAt - performance.now() <= margin;
+    const isRefused = () => this.#grant !== null && this.#refused === this.tokenNow;
+    if (isOld(this.#grant?.margin) || isRefused()) await this.#refresh();
+    if (isOld() || isRefused()) throw new Error("The token is over, and cannot be exchanged at the moment.");
     return this.tokenNow;
   };
 
@@ -128,7 +137,10 @@ export class Session {
 
   /** The server refused `token`: get another, or learn that the session is over. Says whether there is another. */
   async refused(token = this.tokenNow): Promise<boolean> {
-    if (this.#grant !== null && token === this.tokenNow) await this.#refresh({ mayKeep: false });
+    if (this.#grant !== null && token === this.tokenNow) {
+      this.#refused = token;
+      await this.#refresh({ mayKeep: false });
+    }
     return this.#grant !== null && token !== this.tokenNow;
   }
 
@@ -202,7 +214,7 @@ export class Session {
 
   #end(why: "never" | "here" | "elsewhere" | "ended"): void {
     clearTimeout(this.#timer);
-    this.#grant = this.#former = this.#spoilt = null;
+    this.#grant = this.#former = this.#spoilt = this.#refused = null;
     this.state.set({ status: "signed-out", why });
   }
 

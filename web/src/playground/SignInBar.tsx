@@ -18,18 +18,15 @@ export function SignInBar({ config, identity }: { config: Config; identity: Iden
   return (
     <header className="bar">
       <h1>gqlink playground</h1>
-      <p className="identity" role="status" data-signed-in={name !== null}>
-        <span className="dot" aria-hidden="true" />
-        {name === null ? "You are a stranger" : <>Signed in as <strong>{name}</strong></>}
-        <span className="socket">{socketText(socket)}</span>
-      </p>
-      <SecondsLeft identity={identity} />
+      <div className="identity">
+        <p role="status" data-signed-in={name !== null}>
+          <span className="dot" aria-hidden="true" />
+          {name === null ? "You are a stranger" : <>Signed in as <strong>{name}</strong></>}
+          <span className="socket">{socketText(socket)}</span>
+        </p>
+        <SecondsLeft identity={identity} />
+      </div>
       <div className="doors">
-        {(problem ?? ending) !== null && (
-          <p className="problem" role="alert">
-            {problem ?? ending}
-          </p>
-        )}
         {name !== null && identity.isRenewable && (
           <button title={EXPIRE} onClick={() => identity.expireToken()}>
             Expire the token
@@ -48,6 +45,11 @@ export function SignInBar({ config, identity }: { config: Config; identity: Iden
         {name === null && config.login === null && <TokenForm onToken={(token) => identity.use(token)} />}
         {name !== null && <button onClick={() => void identity.logout()}>Sign out</button>}
       </div>
+      {(problem ?? ending) !== null && (
+        <p className="problem" role="alert">
+          {problem ?? ending}
+        </p>
+      )}
     </header>
   );
 }
@@ -55,7 +57,7 @@ export function SignInBar({ config, identity }: { config: Config; identity: Iden
 function socketText(state: SocketState): string {
   if (state.phase === "closed") return state.reason === null ? "No socket open" : `Socket closed: ${state.reason}`;
   const open = state.subject === undefined ? "Socket open" : `Socket open as ${state.subject ?? "nobody"}`;
-  return state.reason === null ? open : `${open} again after ${state.reason}`;
+  return state.reason === null ? open : `${open}, after ${state.reason}`;
 }
 
 const EXPIRE =
@@ -67,7 +69,7 @@ function SecondsLeft({ identity }: { identity: Identity }) {
   if (left === null) return null;
   return (
     <p className="seconds" role="timer" aria-label="Seconds to the end of the token" title="Until the token on the socket ends; it is renewed before">
-      {left} s
+      {left} s left
     </p>
   );
 }

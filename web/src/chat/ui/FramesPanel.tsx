@@ -2,7 +2,6 @@ import type { FrameRecord } from "../../frames";
 import { FrameList } from "./FrameList";
 import { CloseIcon } from "./icons";
 import { Lesson } from "./Lesson";
-import { TokenLife } from "./TokenLife";
 import { useChat, useObservable } from "./context";
 
 export function FramesPanel({ record, isOver, onClose }: { record: FrameRecord; isOver: boolean; onClose: () => void }) {
@@ -12,8 +11,8 @@ export function FramesPanel({ record, isOver, onClose }: { record: FrameRecord; 
         <div>
           <h2>Under the hood</h2>
           <p>
-            Every frame on this page’s WebSocket, live. In the first one, <code>connection_init</code>, the page says who is
-            signed in.
+            Every frame on this page’s WebSocket. In <code>connection_init</code> the page says who is signed in; a{" "}
+            <code>ping</code> brings a fresh token later.
           </p>
         </div>
         <button className="button quiet" aria-label="Close the frames panel" autoFocus={isOver} onClick={onClose}>
@@ -21,12 +20,14 @@ export function FramesPanel({ record, isOver, onClose }: { record: FrameRecord; 
         </button>
       </header>
       <Lesson />
-      <TokenLife />
       <Actions record={record} />
       <FrameList record={record} />
     </aside>
   );
 }
+
+const EXPIRE =
+  "Connects again with a token that the server refuses: an expired one where the page has one already, else one with a broken signature. The refusal is 4403; the page gets another token and is back.";
 
 function Actions({ record }: { record: FrameRecord }) {
   const chat = useChat();
@@ -40,6 +41,18 @@ function Actions({ record }: { record: FrameRecord }) {
       <button className="button small" disabled={connection.phase !== "connected"} onClick={() => record.drop()}>
         Drop the connection
       </button>
+      <button
+        className="button small"
+        disabled={session.status !== "signed-in" || !chat.isSocketOurs}
+        title={EXPIRE}
+        aria-describedby="expire-meaning"
+        onClick={() => chat.expireToken()}
+      >
+        Expire the token
+      </button>
+      <span id="expire-meaning" hidden>
+        {EXPIRE}
+      </span>
       {session.status === "signed-in" && (
         <button className="button small" onClick={() => void chat.session.logout()}>
           Sign out

@@ -1,4 +1,5 @@
 import type { ParamsKind } from "../chat";
+import { useSecondsLeft } from "../../useSecondsLeft";
 import { useChat, useObservable } from "./context";
 
 const CODE: Record<ParamsKind, string> = {
@@ -58,10 +59,23 @@ function Verdict() {
         </span>
         <p>
           <span>The socket is</span> <strong>{connection.phase === "connected" ? (socket ?? "nobody") : "away"}</strong>
+          <TokenSeconds />
         </p>
       </div>
       <p className="verdict-text" role="status">{verdict(page, agrees)}</p>
     </div>
+  );
+}
+
+/** Until the token on the socket ends. */
+function TokenSeconds() {
+  const chat = useChat();
+  const left = useSecondsLeft(useObservable(chat.expiresAt));
+  if (left === null) return null;
+  return (
+    <span role="timer" aria-label="Seconds to the end of the socket’s token">
+      {left} s left
+    </span>
   );
 }
 

@@ -6,6 +6,7 @@ import { useChat, useObservable } from "./context";
 
 const REFUSALS: Record<Exclude<LoginOutcome, "ok">, string> = {
   refused: "This name and password do not fit together.",
+  limited: "That was tried too often. Wait a little, then try again.",
   unreachable: "The server does not answer. Is it running?",
   busy: "The server cannot check logins at the moment. Try again soon.",
 };

@@ -43,6 +43,7 @@ function TokenSeconds() {
   if (left === null) return null;
   return (
     <span className="seconds" role="timer" aria-label="Seconds to the end of the token" title="Until the token on the socket ends; it is renewed before">
+      <span className="word">token </span>
       {left} s
     </span>
   );
