@@ -51,6 +51,18 @@ async def test_a_refresh_renews_the_token_and_tells_it(*, rotates: bool) -> None
     assert (login.identity.subject, login.identity.expires_at) == ("alice", 1110.0)
 
 
+async def test_a_name_that_the_server_spells_in_another_way_is_no_switch() -> None:
+    """A session is one person's; the name stays the one that was logged in with."""
+    server = SessionServer()
+    login = login_at(server)
+    await login.login("Alice", "right")
+    follower = Follower(login)
+    server.spoilt["/refresh"] = httpx2.Response(200, json={"token": "t", "expiresIn": 60, "name": "alice"})
+    assert await login.refresh("Alice-1") == "t"
+    await turns()
+    assert (follower.told, login.identity and login.identity.subject) == (["renewed"], "Alice")
+
+
 async def test_one_refresh_serves_all_who_want_it() -> None:
     """A hundred callers, one request."""
     server = SessionServer()

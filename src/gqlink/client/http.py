@@ -5,13 +5,13 @@ Source: GraphQL over HTTP (draft), sections 5 and 6.
 
 from __future__ import annotations
 
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final, Self
 
 import httpx2
 import msgspec
 
 from gqlink.client.bearer import Bearer
+from gqlink.client.http_client import http_client, no_answer
 from gqlink.client.params import check_headers, evaluate_headers
 from gqlink.client.request import OperationKind
 from gqlink.client.tokens import as_token_source
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gqlink.client.request import Request
     from gqlink.client.tokens import Auth
 
-__all__ = ("HttpLink", "http_client", "no_answer")
+__all__ = ("HttpLink",)
 
 _ACCEPT: Final = "application/graphql-response+json, application/json;q=0.9"
 _RESULT: Final = msgspec.json.Decoder(ExecutionResult)
@@ -181,25 +181,6 @@ class HttpLink:
         return self._client
 
 
-def http_client(
-    *,
-    timeout: float | None,
-    ssl_context: ssl.SSLContext | None = None,
-    transport: httpx2.AsyncBaseTransport | None = None,
-) -> httpx2.AsyncClient:
-    """Return an HTTP client that keeps no cookies and follows no redirects.
-
-    A cookie would go on speaking for somebody who has logged out, and a redirect could carry a credential away.
-    """
-    return httpx2.AsyncClient(
-        timeout=timeout,
-        transport=transport,
-        verify=True if ssl_context is None else ssl_context,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        follow_redirects=False,
-    )
-
-
 def _encode(request: Request) -> bytes:
     message = request.message
     members = {"query": message.query, "variables": message.variables, "operationName": message.operation_name}
@@ -214,12 +195,6 @@ def _failure(exc: httpx2.TransportError, request: Request, *, request_url: str) 
     if request.kind is OperationKind.MUTATION and not isinstance(exc, _NOT_SENT):
         return OutcomeUnknown(request.operation_name, reason=type(exc).__name__)
     return no_answer(request_url, exc)
-
-
-def no_answer(url: str, exc: Exception) -> RequestFailed:
-    """Say that nothing came, and from where; a path or a query may hold what is nobody's business."""
-    host = httpx2.URL(url).netloc.decode("ascii", "replace").rpartition("@")[2]
-    return RequestFailed(f"no answer from {host}: {str(exc) or type(exc).__name__}")
 
 
 def _authorization(token: str | None) -> dict[str, str]:

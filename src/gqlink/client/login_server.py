@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import httpx2
 import msgspec
 
-from gqlink.client.http import http_client, no_answer
+from gqlink.client.http_client import http_client, no_answer
 from gqlink.client.tokens import AccessToken
 from gqlink.errors import (
     AuthUnavailable,

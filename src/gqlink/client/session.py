@@ -88,11 +88,12 @@ class Session:
         Args:
             grant: It.
             asked_at: When it was asked for, in seconds of the clock.
-            subject: Whose it is; None for whoever the server says.
+            subject: Whose it is; None for whoever the server says. A session is one person's: what is known stays,
+                even if the server spells the name in another way.
         """
         self.token = grant.token.value
         self.expires_at = asked_at + (grant.token.expires_in or 0.0)
-        self.subject = subject or grant.name or self.subject
+        self.subject = self.subject or subject or grant.name
         self._refresh_token = grant.refresh_token or self._refresh_token
 
     async def end(self) -> None:
@@ -112,7 +113,7 @@ class Session:
     async def _renew(self) -> None:
         assert self._refresh_token is not None
         asked_at = self._clock.now()
-        before, subject_before = self.token, self.subject
+        is_first = self.token is None
         try:
             grant = await self._server.refresh(self._refresh_token)
         except SessionRevoked as exc:
@@ -123,9 +124,8 @@ class Session:
         if grant.refresh_token is not None and grant.refresh_token != self._refresh_token:
             await self._rotate(grant.refresh_token)
         self.keep(grant, asked_at=asked_at)
-        if before is not None:
-            same = subject_before in {None, self.subject}
-            self._on_change(self, "renewed" if same else "changed")
+        if not is_first:
+            self._on_change(self, "renewed")
 
     async def _rotate(self, refresh_token: str) -> None:
         self._refresh_token = refresh_token

@@ -12,6 +12,8 @@ that asked for it.
 
 Whoever dies in between leaves the file as it was. If the server has given the next refresh token by then, it gives the
 same one again to whoever comes with the one before, for 30 seconds; after that the password is asked for.
+
+Longer than a file should be, because the life of a login is told here in one piece.
 """
 
 from __future__ import annotations
