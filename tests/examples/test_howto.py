@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
 
-from examples.pages import ROOT
+from examples.howto_scripts import load, on_the_path
 from examples.runs import demo_chat
 from gqlink.client import Attempt, Client, PasswordLogin, WebSocketLink
 from gqlink.errors import OperationFailed
@@ -17,29 +15,12 @@ from serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import ModuleType
-
-FOLDER = ROOT / "examples" / "howto"
 
 
 @pytest.fixture(autouse=True)
 def _app_dir() -> Iterator[None]:
-    """What `uvicorn --app-dir` does."""
-    sys.path.insert(0, str(FOLDER))
-    yield
-    sys.path.remove(str(FOLDER))
-    sys.modules.pop("starlette_app", None)
-
-
-def load(name: str) -> ModuleType:
-    """Import a script by its name."""
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    with on_the_path():
+        yield
 
 
 async def ring_and_hear(authority: str, token: str) -> object:
