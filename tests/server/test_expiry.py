@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gqlink.auth import Identity
+from gqlink.auth import Identity, Revocation
 from gqlink.errors import AuthUnavailable
 from gqlink.protocol import Kind
-from gqlink.server import Limits, SystemClock
+from gqlink.server import Context, Limits, SystemClock
 from gqlink.server.expiry import Expiry, ExpiryWatch, checked_expiry
 from gqlink.testing import FakeClock
 from server.living import living
@@ -20,6 +20,7 @@ from server.recorder import Scene
 
 if TYPE_CHECKING:
     from gqlink.protocol import Dialect
+    from gqlink.server import Transport
     from server.world import World
 
 EXPIRED = (4403, "Token expired")
@@ -341,6 +342,44 @@ async def test_a_mutation_that_runs_at_the_moment_finishes(world: World, dialect
     assert await scene.listener.wait_ended(seconds=5)
     assert world.happened == ["slowAdd begins", "slowAdd ends", "add a"]
     assert scene.outlet.frames == frames
+
+
+@pytest.mark.parametrize("how", ["expiry", "revocation"])
+@pytest.mark.parametrize("slowly", [True, False])
+async def test_a_mutation_that_has_not_begun_at_the_moment_does_not(
+    world: World, dialect: Dialect, how: str, *, slowly: bool
+) -> None:
+    """It was asked for in time, but nothing of it has happened: its context is not there, or not even asked for."""
+
+    async def build(identity: Identity, transport: Transport) -> object:
+        world.happened.append("context")
+        await world.gate.wait()
+        return Context(identity, transport)
+
+    scene = await living(world, dialect, **({"context": build} if slowly else {})).admitted("alice:90")
+    scene.start('mutation { add(text: "a") }')
+    if slowly:
+        await scene.until(lambda: world.happened == ["context"])
+    if how == "expiry":
+        scene.clock.advance(90)
+    else:
+        await scene.app.revoke(subject="alice") if slowly else scene.app.apply_revocation(
+            Revocation(subject="alice", revoked_at=scene.clock.wall())
+        )
+    assert scene.close == ((4403, "Token expired") if how == "expiry" else (4403, "Session revoked"))
+    frames = list(scene.outlet.frames)
+    world.gate.set()
+    assert await scene.listener.wait_ended(seconds=5)
+    assert (world.resolved, scene.outlet.frames) == (0, frames)
+
+
+async def test_a_mutation_whose_client_has_left_begins(world: World, dialect: Dialect) -> None:
+    """That is no reason not to: who asked for it could do so, and does not take it back."""
+    scene = await living(world, dialect).admitted("alice:90")
+    scene.start('mutation { add(text: "a") }')
+    scene.listener.on_lost(1006)
+    assert await scene.listener.wait_ended(seconds=5)
+    assert world.happened == ["add a"]
 
 
 async def test_a_timer_that_comes_early_is_set_again(world: World, dialect: Dialect) -> None:

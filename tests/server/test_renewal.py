@@ -12,7 +12,7 @@ from gqlink.protocol import Close, Kind
 from gqlink.server import Context, Limits
 from server.eventually import eventually
 from server.living import living, outcomes, ping, renewed
-from server.peer import LEGACY, NEWER
+from server.peer import LEGACY, NEWER, codes_of
 from server.recorder import Recorder, Scene
 
 if TYPE_CHECKING:
@@ -412,6 +412,32 @@ async def test_a_query_that_is_being_executed_is_executed_again_and_a_mutation_i
     assert (built.count(frozenset({"old"})), built.count(frozenset({"new"}))) == (2, 1)
     assert world.happened.count("slow begins") == 2
     assert world.happened.count("slowAdd begins") == 1
+    scene.listener.on_lost(1001)
+
+
+async def test_a_mutation_that_has_not_begun_begins_as_who_the_client_is_then(world: World) -> None:
+    """Its context is built again when the token has changed meanwhile; and the policy is asked again."""
+    built: list[frozenset[str]] = []
+    asked: list[frozenset[str]] = []
+
+    async def build(identity: Identity, transport: Transport) -> object:
+        built.append(identity.scopes)
+        await world.gate.wait()
+        return Context(identity, transport)
+
+    def policy(identity: Identity, _what: object) -> bool:
+        asked.append(identity.scopes)
+        return "old" in identity.scopes
+
+    scene = await living(world, NEWER, context=build, policy=policy).admitted("alice:90:old")
+    scene.start('mutation { add(text: "a") }')
+    await scene.until(lambda: len(built) == 1)
+    await renewed(scene, "alice:90:new")
+    world.gate.set()
+    await scene.until_said(1)
+    assert (scene.types, codes_of(scene.said[0])) == (["error"], ["FORBIDDEN"])
+    assert (built, asked[:2]) == ([{"old"}, {"new"}], [{"old"}, {"new"}])
+    assert (world.resolved, world.happened) == (0, [])
     scene.listener.on_lost(1001)
 
 

@@ -13,7 +13,9 @@ one step; hence the length.
 
 from __future__ import annotations
 
+import inspect
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from gqlink.auth import ANONYMOUS, credentials_from_init
@@ -24,6 +26,7 @@ from gqlink.errors import (
     LimitExceeded,
     LoginRequired,
     PermissionDenied,
+    SessionRevoked,
     SubscriberLagging,
     TokenExpired,
 )
@@ -288,8 +291,9 @@ class SocketListener:
             self._tasks.cancel(running.task)
 
     async def _run_once(self, running: Running, operation: Operation) -> None:
+        context = partial(self._mutation_context, running) if running.mutation else self._context
         try:
-            payload = await self._host.execution.run(operation, self._context, present=self._present)
+            payload = await self._host.execution.run(operation, context, present=self._present)
         except RequestError as exc:
             self._fail(running, exc.errors)
         else:
@@ -317,6 +321,26 @@ class SocketListener:
 
     def _context(self) -> object:
         return self._host.context(self._identity, self._transport)
+
+    async def _mutation_context(self, running: Running) -> object:
+        """Build a mutation's context, and let it begin only for somebody who may still ask: nothing stops it later.
+
+        What is raised here becomes its answer, which a socket that has ended does not send.
+        """
+        while True:
+            identity = self._identity
+            context = self._context()
+            if inspect.isawaitable(context):
+                context = await context
+            if identity is self._identity:
+                break
+        if self._lease.is_over():
+            raise TokenExpired("before it began")
+        if self._host.revocations.denies(identity):
+            raise SessionRevoked("before it began")
+        if running.doubtful and running.asked is not None:
+            check_policy(self._host.policy, identity, running.asked)
+        return context
 
     def _present(self) -> Identity:
         return self._identity
