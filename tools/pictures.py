@@ -53,6 +53,7 @@ async def take_all() -> None:
                 await chat.say(text, name=name)
             await take_pages(browser, chat)
             await take_frames(browser, chat)
+            await take_expiry(browser, chat)
             await take_playground(browser, chat)
 
 
@@ -87,6 +88,19 @@ async def take_frames(browser: Browser, chat: ChatServer) -> None:
         await page.shows("Now I hear you at once")
         await expect(page.frames.last).to_contain_text("Now I hear you at once")
         await take(page.page, "frames-after")
+
+
+async def take_expiry(browser: Browser, chat: ChatServer) -> None:
+    """What "Expire the token" shows: the refusal, and the way back."""
+    async with person(browser, **TALL) as alice:
+        page = await at_chat(alice, chat)
+        await page.sign_in("alice")
+        await page.shows(TALK[-1][1])
+        await page.expire.click()
+        await expect(page.frames.filter(has_text="4403 Token invalid")).to_have_count(1)
+        await page.has_status("Connected as alice")
+        await expect(page.frames.last).to_contain_text("subscribe")
+        await take(page.page, "frames-expiry")
 
 
 async def take_playground(browser: Browser, chat: ChatServer) -> None:

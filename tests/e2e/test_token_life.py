@@ -181,6 +181,50 @@ async def test_signing_out_in_another_browser_of_the_session_is_said(chat: ChatS
     await is_ended_elsewhere(page)
 
 
+async def test_users_revoke_signs_the_page_out(own_chat: ChatServer, meet: MeetPerson) -> None:
+    """The command is another process; the server finds the order in the database."""
+    alice = await meet()
+    alice.expects("401")
+    page = ChatPage(await alice.tab(own_chat.url))
+    await page.sign_in("alice")
+    answer = await own_chat.home.run("users", "revoke", "alice", "--data", str(own_chat.home.path / "chat"))
+    assert (answer.code, answer.out) == (0, "Ended 1 session of alice.\n")
+    await is_ended_elsewhere(page)
+
+
+async def test_two_tabs_and_hasty_reloads_stay_signed_in(chat: ChatServer, meet: MeetPerson) -> None:
+    """Each exchange changes the cookie that they share, and a reload may come before its answer."""
+    alice = await meet()
+    pages = [ChatPage(await alice.tab(chat.url)) for _ in range(2)]
+    await pages[0].sign_in("alice")
+    await pages[1].has_status("Connected as alice")
+    for _ in range(3):
+        for page in pages:
+            await page.page.evaluate("setTimeout(() => location.reload())")
+    for page in pages:
+        await page.has_status("Connected as alice")
+
+
+async def test_a_lost_answer_to_an_exchange_signs_nobody_out(tmp_path: Path, meet: MeetPerson) -> None:
+    """The server has changed the refresh token, and the page has not heard of it: the former one still counts."""
+    async with brief_chat(tmp_path, token_seconds=5) as chat:
+        bob = await meet()
+        bob.expects("ERR_FAILED")
+        tab = await bob.context.new_page()
+        await tab.route("**/refresh", lose, times=1)
+        await tab.goto(f"{chat.url}/?as=bob")
+        page = ChatPage(tab)
+        await page.has_status("Connected as bob")
+        async with tab.expect_event("requestfailed"):
+            pass
+        async with tab.expect_response("**/refresh") as asked_again:
+            pass
+        assert (await asked_again.value).ok
+        await page.has_status("Connected as bob")
+        await chat.say("Bob is still here")
+        await page.shows("Bob is still here")
+
+
 async def test_a_revocation_is_heard_over_http_too(tmp_path: Path, meet: MeetPerson) -> None:
     """Where no socket is to be had, the answer to a question says it."""
     async with brief_chat(tmp_path, token_seconds=120) as chat:
@@ -260,6 +304,12 @@ def requests_for(page: Page, text: str) -> list[str]:
 async def close(route: WebSocketRoute) -> None:
     """Close a socket as soon as it is opened."""
     await route.close()
+
+
+async def lose(route: Route) -> None:
+    """Let a request reach the server, and its answer nobody."""
+    await route.fetch()
+    await route.abort()
 
 
 async def revoked(route: Route) -> None:
