@@ -13,9 +13,7 @@ one step; hence the length.
 
 from __future__ import annotations
 
-import inspect
 import logging
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from gqlink.auth import ANONYMOUS, credentials_from_init
@@ -26,8 +24,6 @@ from gqlink.errors import (
     LimitExceeded,
     LoginRequired,
     PermissionDenied,
-    SessionRevoked,
-    SubscriberLagging,
     TokenExpired,
 )
 from gqlink.protocol import (
@@ -46,12 +42,12 @@ from gqlink.protocol import (
     ack_payload,
     outcome_payload,
 )
-from gqlink.server.documents import is_mutation, is_subscription
+from gqlink.server.documents import is_mutation
 from gqlink.server.execution import RequestError
 from gqlink.server.expiry import Lease, accept
 from gqlink.server.policy import check_policy, describe
 from gqlink.server.renewal import Renewals
-from gqlink.server.running import Running
+from gqlink.server.running import Runner, Running
 from gqlink.server.tasks import TaskSet, wait_for_tasks
 from gqlink.server.transport import SocketEvent
 
@@ -62,7 +58,6 @@ if TYPE_CHECKING:
     from gqlink.auth import Credentials, Identity
     from gqlink.protocol import Dialect, Event, Frame, RenewalOutcome
     from gqlink.server.clock import Timer
-    from gqlink.server.execution import Operation
     from gqlink.server.expiry import Expiry
     from gqlink.server.host import Host
     from gqlink.server.policy import PolicyEvent, PolicyOperation
@@ -105,6 +100,7 @@ class SocketListener:
         self._lease = Lease(host.clock, host.expiries, end=self._expire)
         self._running: dict[str, Running] = {}
         self._tasks = TaskSet()
+        self._runner = Runner(host, self, transport=transport)
         self._renewals = Renewals(host, self, tasks=self._tasks, name=self._name("renewal"))
         # Every operation that still does something, those included that have ended for the client.
         self._working: set[asyncio.Task[None]] = set()
@@ -120,12 +116,12 @@ class SocketListener:
 
     def on_text(self, text: str | bytes) -> None:
         """Take one text message."""
-        if not self._lease.is_over():
+        if not self.has_expired():
             self._handle(self._connection.receive(text, now=self._host.clock.now()))
 
     def on_binary(self) -> None:
         """Take note of one binary message."""
-        if not self._lease.is_over():
+        if not self.has_expired():
             self._handle(self._connection.receive_binary(now=self._host.clock.now()))
 
     def on_lost(self, code: int, reason: str = "") -> None:
@@ -166,6 +162,34 @@ class SocketListener:
             running.doubtful = True
             if not running.mutation and self._may_speak(running):
                 self._allows(running, running.asked)
+
+    def deliver(self, running: Running, payload: bytes, *, about: PolicyOperation | PolicyEvent | None) -> None:
+        """Send one result, if in this very step it may be sent, and nothing stands between the two."""
+        if self._may_speak(running) and self._allows(running, about):
+            self._connection.next(running.id, payload)
+            self._flush()
+
+    def complete(self, running: Running) -> None:
+        """End an operation whose source has ended."""
+        if self._may_speak(running):
+            self._forget(running)
+            self._connection.complete(running.id)
+            self._flush()
+
+    def fail(self, running: Running, errors: Sequence[Mapping[str, object]]) -> None:
+        """End an operation with errors."""
+        if self._may_speak(running):
+            self._forget(running)
+            self._connection.error(running.id, errors)
+            self._flush()
+
+    async def wait_writable(self) -> None:
+        """Wait while too much is waiting to be sent."""
+        await self._outlet.wait_writable()
+
+    def has_expired(self) -> bool:
+        """Tell whether its credential has ended, and end it if that is so; one that has stays so."""
+        return self._lease.is_over()
 
     @property
     def tasks(self) -> frozenset[asyncio.Task[None]]:
@@ -243,7 +267,7 @@ class SocketListener:
 
     def _is_open(self) -> bool:
         """Tell whether the client is let in, now: what must not happen after its credential's end asks here."""
-        return self._connection.phase is Phase.ACKNOWLEDGED and not self._lease.is_over()
+        return self._connection.phase is Phase.ACKNOWLEDGED and not self.has_expired()
 
     def _start(self, event: SubscribeReceived) -> None:
         if not self._is_open():
@@ -265,8 +289,7 @@ class SocketListener:
         running = Running(event.id, mutation=is_mutation(operation.node), asked=asked)
         self._running[event.id] = running
         owner = self._host.mutations if running.mutation else self._tasks
-        run = self._run_subscription if is_subscription(operation.node) else self._run_once
-        running.task = owner.spawn(run(running, operation), name=self._name("operation"))
+        running.task = owner.spawn(self._runner.run(running, operation), name=self._name("operation"))
         self._working.add(running.task)
         running.task.add_done_callback(self._working.discard)
 
@@ -290,67 +313,6 @@ class SocketListener:
         if not running.mutation and running.task is not None:
             self._tasks.cancel(running.task)
 
-    async def _run_once(self, running: Running, operation: Operation) -> None:
-        context = partial(self._mutation_context, running) if running.mutation else self._context
-        try:
-            payload = await self._host.execution.run(operation, context, present=self._present)
-        except RequestError as exc:
-            self._fail(running, exc.errors)
-        else:
-            self._deliver(running, payload, about=running.asked if running.doubtful else None)
-            self._complete(running)
-
-    async def _run_subscription(self, running: Running, operation: Operation) -> None:
-        events = self._host.execution.events(operation, self._context, present=self._present)
-        try:
-            async for result in events:
-                self._deliver(running, result.payload, about=running.event(result.data))
-                await self._outlet.wait_writable()
-                if not running.live:
-                    return  # it was cancelled, and its source took no notice
-        except RequestError as exc:
-            self._fail(running, exc.errors)
-        except SubscriberLagging as exc:
-            # To go on would be a gap that nobody sees: the client connects again, and resumes.
-            _log.info("%s: %s", self._name("closed"), exc)
-            self.close(CloseCode.SLOW_CONSUMER, "Slow consumer")
-        else:
-            self._complete(running)
-        finally:
-            await events.aclose()
-
-    def _context(self) -> object:
-        return self._host.context(self._identity, self._transport)
-
-    async def _mutation_context(self, running: Running) -> object:
-        """Build a mutation's context, and let it begin only for somebody who may still ask: nothing stops it later.
-
-        What is raised here becomes its answer, which a socket that has ended does not send.
-        """
-        while True:
-            identity = self._identity
-            context = self._context()
-            if inspect.isawaitable(context):
-                context = await context
-            if identity is self._identity:
-                break
-        if self._lease.is_over():
-            raise TokenExpired("before it began")
-        if self._host.revocations.denies(identity):
-            raise SessionRevoked("before it began")
-        if running.doubtful and running.asked is not None:
-            check_policy(self._host.policy, identity, running.asked)
-        return context
-
-    def _present(self) -> Identity:
-        return self._identity
-
-    def _deliver(self, running: Running, payload: bytes, *, about: PolicyOperation | PolicyEvent | None) -> None:
-        """Send one result, if in this very step it may be sent, and nothing stands between the two."""
-        if self._may_speak(running) and self._allows(running, about):
-            self._connection.next(running.id, payload)
-            self._flush()
-
     def _may_speak(self, running: Running) -> bool:
         return running.live and self._is_open()
 
@@ -360,21 +322,9 @@ class SocketListener:
             if about is not None:
                 check_policy(self._host.policy, self._identity, about)
         except (LoginRequired, PermissionDenied) as exc:
-            self._fail(running, [self._host.errors.format(exc)])
+            self.fail(running, [self._host.errors.format(exc)])
             self._cancel(running)
         return running.live  # the hook may have closed the socket
-
-    def _complete(self, running: Running) -> None:
-        if self._may_speak(running):
-            self._forget(running)
-            self._connection.complete(running.id)
-            self._flush()
-
-    def _fail(self, running: Running, errors: Sequence[Mapping[str, object]]) -> None:
-        if self._may_speak(running):
-            self._forget(running)
-            self._connection.error(running.id, errors)
-            self._flush()
 
     def _forget(self, running: Running) -> None:
         running.live = False

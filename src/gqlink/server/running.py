@@ -1,17 +1,31 @@
-"""One operation on one socket, from its start to its end."""
+"""What the task of one operation does, from its first step to its end; what the client hears of it is the socket's."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import inspect
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
-from gqlink.server.policy import PolicyEvent
+from gqlink.errors import SessionRevoked, SubscriberLagging, TokenExpired
+from gqlink.protocol import CloseCode
+from gqlink.server.documents import is_subscription
+from gqlink.server.execution import RequestError
+from gqlink.server.policy import PolicyEvent, check_policy
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Mapping, Sequence
 
+    from gqlink.auth import Identity
+    from gqlink.server.execution import Operation
+    from gqlink.server.host import Host
     from gqlink.server.policy import PolicyOperation
+    from gqlink.server.transport import Transport
 
-__all__ = ("Running",)
+__all__ = ("OperationSocket", "Runner", "Running")
+
+_log = logging.getLogger("gqlink.server")
 
 
 class Running:
@@ -37,3 +51,102 @@ class Running:
     def event(self, data: object) -> PolicyEvent | None:
         """Return what to ask the policy about one event; None where there is no policy."""
         return None if self.asked is None else PolicyEvent(self.asked, data)
+
+
+class OperationSocket(Protocol):
+    """What an operation says to its socket; each is one step, and harmless when the operation is over."""
+
+    @property
+    def identity(self) -> Identity:
+        """Who the socket speaks for now."""
+
+    def deliver(self, running: Running, payload: bytes, *, about: PolicyOperation | PolicyEvent | None) -> None:
+        """Send one result, if the policy allows it."""
+
+    def complete(self, running: Running) -> None:
+        """End it."""
+
+    def fail(self, running: Running, errors: Sequence[Mapping[str, object]]) -> None:
+        """End it with errors."""
+
+    def close(self, code: int, reason: str) -> None:
+        """End the socket."""
+
+    def has_expired(self) -> bool:
+        """Tell whether the socket's credential has ended."""
+
+    async def wait_writable(self) -> None:
+        """Wait while too much is waiting to be sent."""
+
+
+class Runner:
+    """Runs the operations of one socket, each in a task that the socket owns.
+
+    Args:
+        host: Who executes.
+        socket: Who is told.
+        transport: What is known of the handshake.
+    """
+
+    def __init__(self, host: Host, socket: OperationSocket, *, transport: Transport) -> None:
+        self._host = host
+        self._socket = socket
+        self._transport = transport
+
+    async def run(self, running: Running, operation: Operation) -> None:
+        """Run one operation to its end."""
+        try:
+            if is_subscription(operation.node):
+                await self._run_subscription(running, operation)
+            else:
+                await self._run_once(running, operation)
+        except RequestError as exc:
+            self._socket.fail(running, exc.errors)
+        except SubscriberLagging as exc:
+            # To go on would be a gap that nobody sees: the client connects again, and resumes.
+            _log.info("gqlink socket %s closed: %s", self._transport.socket, exc)
+            self._socket.close(CloseCode.SLOW_CONSUMER, "Slow consumer")
+
+    async def _run_once(self, running: Running, operation: Operation) -> None:
+        context = partial(self._mutation_context, running) if running.mutation else self._context
+        payload = await self._host.execution.run(operation, context, present=self._present)
+        self._socket.deliver(running, payload, about=running.asked if running.doubtful else None)
+        self._socket.complete(running)
+
+    async def _run_subscription(self, running: Running, operation: Operation) -> None:
+        events = self._host.execution.events(operation, self._context, present=self._present)
+        try:
+            async for result in events:
+                self._socket.deliver(running, result.payload, about=running.event(result.data))
+                await self._socket.wait_writable()
+                if not running.live:
+                    return  # it was cancelled, and its source took no notice
+            self._socket.complete(running)
+        finally:
+            await events.aclose()
+
+    def _present(self) -> Identity:
+        return self._socket.identity
+
+    def _context(self) -> object:
+        return self._host.context(self._socket.identity, self._transport)
+
+    async def _mutation_context(self, running: Running) -> object:
+        """Build a mutation's context, and let it begin only for somebody who may still ask: nothing stops it later.
+
+        What is raised here becomes its answer, which a socket that has ended does not send.
+        """
+        while True:
+            identity = self._present()
+            context = self._context()
+            if inspect.isawaitable(context):
+                context = await context
+            if identity is self._present():
+                break
+        if self._socket.has_expired():
+            raise TokenExpired("before it began")
+        if self._host.revocations.denies(identity):
+            raise SessionRevoked("before it began")
+        if running.doubtful and running.asked is not None:
+            check_policy(self._host.policy, identity, running.asked)
+        return context
