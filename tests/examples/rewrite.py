@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from examples.pages import HOWTO, LESSON_SCRIPTS, TUTORIAL, regions, replace_blocks, settled
+from examples.pages import LESSON_SCRIPTS, PAGES, regions, replace_blocks, settled
 from examples.runs import run_each
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def main() -> None:
             return settled(runs[block.output_of].output)
         return block.text
 
-    for page in (*TUTORIAL.glob("*.md"), *HOWTO.glob("*.md")):
+    for page in PAGES:
         replace_blocks(page, text_of)
 
 

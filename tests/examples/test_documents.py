@@ -1,4 +1,4 @@
-"""What the tutorial and the how-to guides ask to type, show and link to is there, and works."""
+"""What the tutorial, the how-to guides and the explanations ask to type, show and link to is there, and works."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from examples.pages import HOWTO, ROOT, TUTORIAL, blocks, prose, regions
+from examples.pages import HOWTO, PAGES, ROOT, TUTORIAL, blocks, prose, regions
 from interop.node import find_toolchain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PAGES = sorted((*TUTORIAL.glob("*.md"), *HOWTO.glob("*.md")))
 HOWTO_SCRIPTS = sorted((ROOT / "examples" / "howto").glob("*.py"))
 COMMANDS = sorted(
     {line for page in PAGES for block in blocks(page) if block.language == "sh" for line in block.text.splitlines()}
@@ -29,9 +28,9 @@ by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 @by_page
 def test_links_lead_somewhere(page: Path) -> None:
-    """Every relative link is a file of the repository."""
+    """Every relative link is a file or a folder of the repository."""
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", prose(page)):
-        assert target.startswith("https://") or (page.parent / target).is_file(), target
+        assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
 def test_indexes_name_every_page() -> None:
@@ -55,6 +54,13 @@ def test_every_region_of_a_howto_script_is_shown() -> None:
     """What a region marks is on a page."""
     shown = {block.quotation for page in PAGES for block in blocks(page) if block.quotation}
     assert {(script, region) for script in HOWTO_SCRIPTS for region in regions(script)} <= shown
+
+
+@pytest.mark.parametrize("script", HOWTO_SCRIPTS, ids=lambda script: script.stem)
+def test_every_howto_script_is_run_by_a_test(script: Path) -> None:
+    """A test loads it by its name, or runs it as its reader does; what a page quotes from it is no mere text."""
+    tests = "".join(test.read_text("utf-8") for test in (ROOT / "tests" / "examples").glob("test_howto*.py"))
+    assert f'load("{script.stem}")' in tests or f'FOLDER / "{script.name}"' in tests
 
 
 @by_page
