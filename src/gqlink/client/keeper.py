@@ -31,11 +31,12 @@ from gqlink.client.ending import Ending
 from gqlink.client.followers import Followers, done
 from gqlink.client.open_sockets import OpenSockets
 from gqlink.client.operations import Operations
+from gqlink.client.presenter import Presenter
 from gqlink.client.recovery import Recovery
 from gqlink.client.relay import Relay
-from gqlink.client.state import LinkPhase, LinkState
+from gqlink.client.state import Board, LinkPhase
 from gqlink.errors import ConnectionClosed, GqlinkError, LocalProtocolError
-from gqlink.protocol import AckAddition, CloseCode, Verdict
+from gqlink.protocol import CloseCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from gqlink.client.request import Request
     from gqlink.client.settings import LinkSettings
     from gqlink.client.socket import Socket
+    from gqlink.client.state import LinkState
     from gqlink.client.subscription import Event
     from gqlink.client.tokens import Change
 
@@ -65,6 +67,9 @@ class Keeper:
         self._clock = settings.clock
         self._operations = Operations(buffer=settings.buffer)
         self._recovery = Recovery(settings)
+        self._followers = Followers()
+        self._presenter = Presenter(settings, recovery=self._recovery, followers=self._followers)
+        self._board = Board(settings)
         self._sockets = OpenSockets()
         self._relay = Relay(
             settings,
@@ -72,25 +77,22 @@ class Keeper:
             recovery=self._recovery,
             sockets=self._sockets,
             on_news=self._wake,
-            on_live=self._show_live,
-            on_stranger=self._count_change,
+            on_live=self._board.show_live,
+            on_stranger=self._presenter.changed,
         )
         self._signal = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._eager = False
         self._closed = False
         self._pausing = False
-        # How often the credential has changed, and how often it had when it was last asked for; renewals likewise.
-        self._changes = 0
-        self._evaluated = 0
-        self._renewals = 0
-        self._renewals_seen = 0
-        self._source_changed = False
-        self._followers = Followers()
         self._next: Credential | None = None
         self._credential: Credential | None = None
         self._idle_since: float | None = None
-        self.state = LinkState(LinkPhase.IDLE, 0.0)
+
+    @property
+    def state(self) -> LinkState:
+        """What the link is doing now."""
+        return self._board.state
 
     def open(self) -> None:
         """Connect now, and stay connected without operations."""
@@ -137,7 +139,7 @@ class Keeper:
         """Take what a token source tells of itself; the future is done when the link has followed."""
         if change == "changed":
             return self._follow(source=True)
-        self._renewals += 1
+        self._presenter.renewed()
         self._relay.nudge()
         return done()
 
@@ -150,7 +152,7 @@ class Keeper:
             await asyncio.wait([task])
         self._relay.drop(CloseCode.NORMAL, "")
         self._operations.fail(ConnectionClosed(CloseCode.NORMAL, "the link was closed"))
-        self._show(LinkPhase.CLOSED)
+        self._board.show(LinkPhase.CLOSED)
         await self._sockets.wait_gone()
         await asyncio.sleep(0)  # picows' own task for pings ends one turn later
 
@@ -158,8 +160,8 @@ class Keeper:
         """Have the connection follow a change."""
         if self._closed:
             return done()
-        self._count_change()
-        self._source_changed |= source
+        self._presenter.changed(source=source)
+        self._wake()
         if self._eager or (self._operations and self._task is None):
             self._ensure_running()  # a link that stays connected comes back, and so does one that waits for a login
         if self._task is None or self._pausing:
@@ -176,7 +178,7 @@ class Keeper:
                 if ending is None:
                     break
                 await self._recover(ending)
-            self._show(LinkPhase.IDLE)
+            self._board.show(LinkPhase.IDLE)
         except GqlinkError as exc:
             await self._give_up(exc)
         except Exception as exc:  # noqa: BLE001 -- consumers must not wait for ever for a task that is gone
@@ -200,8 +202,8 @@ class Keeper:
 
     async def _connection(self) -> Ending | None:
         """Have one connection, from the credential to its end; None where everybody waits for a login."""
-        self._show(LinkPhase.CONNECTING)
-        credential = self._next or await self._evaluate()
+        self._board.show(LinkPhase.CONNECTING)
+        credential = self._next or await self._presenter.ask()
         if isinstance(credential, Ending):
             return credential
         self._credential, self._next = credential, None
@@ -218,36 +220,6 @@ class Keeper:
             self._credential = self._relay.socket.credential if self._relay.socket is not None else credential
             await self._relay.leave()
 
-    async def _evaluate(self, *, changed: bool = False) -> Credential | Ending:
-        """Ask for the credential until the answer is newer than the last change."""
-        while True:
-            changed = changed or self._evaluated != self._changes
-            self._evaluated, self._renewals_seen = self._changes, self._renewals
-            try:
-                credential = await self._ask(changed=changed)
-            except GqlinkError as exc:
-                if not exc.temporary:
-                    raise
-                # Whoever knows the credential cannot say now: that is no refusal.
-                return Ending(Verdict.RETRY, reason=str(exc), fault=exc, dialled=False)
-            if self._evaluated == self._changes:
-                return credential
-
-    async def _ask(self, *, changed: bool) -> Credential:
-        params, recovery = self._settings.params, self._recovery
-        if not changed and recovery.reason in {"expired", "refused"}:
-            self._followers.release_sources()  # there is no socket, and a source that waits for us cannot answer us
-            credential = await params.evaluate(recovery.reason, stale=recovery.stale)
-        else:
-            credential = await params.evaluate("changed" if changed else recovery.reason)
-        if self._relay.socket is not None or credential.sourced is None:
-            return credential
-        if recovery.refusal_of(credential) is not None:  # HTTP may have learnt it, or a renewal
-            return await params.evaluate("refused", stale=credential.sourced)
-        if params.expires_at is not None and params.expires_at <= self._clock.now():
-            return await params.evaluate("expired", stale=credential.sourced)
-        return credential
-
     def _waits_for_login(self, credential: Credential) -> bool:
         """Say whether nobody is logged in, and nothing runs that could do anything before somebody is."""
         if self._eager or self._operations.need(anonymous=True) or not self._relay.was_nobody(credential):
@@ -261,7 +233,7 @@ class Keeper:
         dialling = asyncio.get_running_loop().create_task(self._relay.dial(credential), name="gqlink dialling")
         dialling.add_done_callback(lambda _: self._wake())
         try:
-            while not dialling.done() and self._evaluated == self._changes:
+            while not dialling.done() and not self._presenter.is_behind:
                 await self._wait()
         finally:
             if not dialling.done():
@@ -272,13 +244,13 @@ class Keeper:
     async def _attend(self) -> Ending:
         """Stay with the socket, or its successor, to the end; the one place that waits."""
         while (socket := await self._relay.successor()) is not None and socket.ending is None:
-            if self._evaluated != self._changes:
+            if self._presenter.is_behind:
                 ending = await self._follow_change()
                 if ending is not None:
                     return ending
                 continue
             if socket.acknowledged:
-                self._relay.go_live(socket, nudged=self._renewals != self._renewals_seen)
+                self._relay.go_live(socket, nudged=self._presenter.has_newer)
                 self._recovery.acknowledged()
                 self._followers.settle()
                 if self._is_idle():
@@ -290,10 +262,9 @@ class Keeper:
 
     async def _follow_change(self) -> Ending | None:
         """Leave every socket if the credential is another one; None where it is the same."""
-        told, self._source_changed = self._source_changed, False
-        if told and await self._source_differs():
+        if await self._presenter.differs(self._relay.credentials()):
             await self._drop()  # whoever logs out does not wait for a slow function before the sockets go
-        fresh = await self._evaluate(changed=True)
+        fresh = await self._presenter.ask(connected=self._relay.socket is not None)
         if isinstance(fresh, Ending):
             await self._drop()  # who it should be is unknown: nobody is better than the one before
             return fresh
@@ -302,14 +273,6 @@ class Keeper:
         await self._drop()
         self._next = fresh
         return Ending(None)
-
-    async def _source_differs(self) -> bool:
-        """Say whether the source has another token than those that speak."""
-        try:
-            token = await self._settings.params.token()
-        except GqlinkError:
-            return True
-        return all(token != known.sourced for known in self._relay.credentials())
 
     async def _drop(self) -> None:
         """Leave every socket, and wait until the server has seen them go."""
@@ -323,7 +286,7 @@ class Keeper:
             return
         if self._followers:
             self._operations.discard_buffers("the credential changed and the connection was lost")
-        self._show(LinkPhase.WAITING, retry_in=delay, code=ending.code, reason=ending.reason)
+        self._board.show(LinkPhase.WAITING, retry_in=delay, code=ending.code, reason=ending.reason)
         _log.info("connecting again in %.2f s: %s", delay, ending.error)
         self._pausing = True
         self._followers.settle()  # there is no socket: the next one asks for the credential anyway
@@ -340,7 +303,7 @@ class Keeper:
         self._recovery.forget()
         self._next = None
         code, reason = getattr(error, "code", None), getattr(error, "reason", "")
-        self._show(LinkPhase.FAILED, code=code, reason=reason or str(error))
+        self._board.show(LinkPhase.FAILED, code=code, reason=reason or str(error))
         _log.warning("the link gives up: %s", error)
         followed = bool(self._followers)
         if followed:
@@ -350,16 +313,6 @@ class Keeper:
         if followed:
             await self._sockets.wait_gone()
         self._followers.settle(error)
-
-    def _show_live(self, socket: Socket, expires_in: float | None, renewed: int) -> None:
-        self._show(
-            LinkPhase.LIVE,
-            socket=socket.number,
-            subprotocol=socket.subprotocol,
-            subject=(socket.addition or AckAddition()).subject,
-            expires_in=expires_in,
-            renewed=renewed,
-        )
 
     async def _wait(self, socket: Socket | None = None, *, until: float | None = None) -> None:
         """Wait for the signal, at most until the next moment at which something is due."""
@@ -388,10 +341,6 @@ class Keeper:
         at = self._idle_at()
         return at is not None and self._clock.now() >= at
 
-    def _count_change(self) -> None:
-        self._changes += 1
-        self._wake()
-
     def _wake(self) -> None:
         self._signal.set()
 
@@ -402,15 +351,6 @@ class Keeper:
     def _require_open(self) -> None:
         if self._closed:
             raise ConnectionClosed(None, "the link was closed")
-
-    def _show(self, phase: LinkPhase, **facts: object) -> None:
-        self.state = LinkState(phase, self._clock.now(), **facts)  # type: ignore[arg-type] # its own fields, by name
-        if self._settings.on_state is None:
-            return
-        try:
-            self._settings.on_state(self.state)
-        except Exception:  # noqa: BLE001 -- the user's hook may raise anything
-            _log.exception("on_state raised; the link is not affected")
 
 
 _CHANGED: Final = "Credential changed"

@@ -212,6 +212,7 @@ class Relay:
         old = self._socket
         if old is None or not _same_subject(old.addition, new.addition):
             self._on_stranger()
+            self._on_news()
             return None
         clock, overlap = self._settings.clock, self._settings.overlap_seconds
         self._handover = handover = Handover(

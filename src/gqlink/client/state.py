@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-__all__ = ("LinkPhase", "LinkState", "OnState")
+if TYPE_CHECKING:
+    from gqlink.client.settings import LinkSettings
+    from gqlink.client.socket import Socket
+
+__all__ = ("Board", "LinkPhase", "LinkState", "OnState")
+
+_log: Final = logging.getLogger("gqlink.client")
 
 
 class LinkPhase(StrEnum):
@@ -58,3 +65,43 @@ class LinkState:
 
 OnState: TypeAlias = Callable[[LinkState], object]
 """A user's `on_state`."""
+
+
+class Board:
+    """Where a link shows what it is doing.
+
+    Args:
+        settings: Whose hook is told; what it raises is logged.
+    """
+
+    def __init__(self, settings: LinkSettings) -> None:
+        self._clock = settings.clock
+        self._on_state = settings.on_state
+        self.state = LinkState(LinkPhase.IDLE, 0.0)
+
+    def show(self, phase: LinkPhase, **facts: object) -> None:
+        """Show a state; the facts are fields of `LinkState`."""
+        self.state = LinkState(phase, self._clock.now(), **facts)  # type: ignore[arg-type] # its own fields, by name
+        if self._on_state is None:
+            return
+        try:
+            self._on_state(self.state)
+        except Exception:  # noqa: BLE001 -- the user's hook may raise anything
+            _log.exception("on_state raised; the link is not affected")
+
+    def show_live(self, socket: Socket, expires_in: float | None, renewed: int) -> None:
+        """Show a live socket.
+
+        Args:
+            socket: Acknowledged.
+            expires_in: What is left of its credential, in seconds.
+            renewed: How often the credential has been renewed.
+        """
+        self.show(
+            LinkPhase.LIVE,
+            socket=socket.number,
+            subprotocol=socket.subprotocol,
+            subject=None if socket.addition is None else socket.addition.subject,
+            expires_in=expires_in,
+            renewed=renewed,
+        )
