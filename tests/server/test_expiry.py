@@ -315,7 +315,10 @@ async def test_a_binary_message_that_comes_too_late_finds_the_socket_closed(worl
 async def test_held_operations_that_take_their_time_do_not_start_too_late(world: World) -> None:
     """Those that the legacy dialect held start in one step, and the moment may come in the midst of it."""
 
+    asked: list[object] = []
+
     def policy(_identity: Identity, what: Any) -> bool:
+        asked.extend(what.fields)
         if what.fields == ("whoami",):
             late(scene, 90)
         return True
@@ -327,7 +330,7 @@ async def test_held_operations_that_take_their_time_do_not_start_too_late(world:
     await scene.until(lambda: scene.close is not None)
     assert scene.close == EXPIRED
     assert await scene.listener.wait_ended(seconds=5)
-    assert world.resolved == 0
+    assert (world.resolved, asked) == (0, ["hello", "whoami"])
 
 
 async def test_a_mutation_that_runs_at_the_moment_finishes(world: World, dialect: Dialect) -> None:
