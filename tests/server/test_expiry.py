@@ -314,7 +314,6 @@ async def test_a_binary_message_that_comes_too_late_finds_the_socket_closed(worl
 
 async def test_held_operations_that_take_their_time_do_not_start_too_late(world: World) -> None:
     """Those that the legacy dialect held start in one step, and the moment may come in the midst of it."""
-
     asked: list[object] = []
 
     def policy(_identity: Identity, what: Any) -> bool:
