@@ -74,6 +74,7 @@ async def test_the_second_socket_is_acknowledged_before_the_first_one_is_closed(
         clock.advance(0.1)
         await until(lambda: peer.open == {new})
         assert (link.state.socket, link.state.renewed, link.state.subject) == (2, 1, "alice")
+        assert link.state.expires_in == LIFE - 1.0  # since the ack, which is an overlap ago
     assert old.closed is not None
     assert old.closed[0] == 1000
     assert peer.tokens == ["alice-1", "alice-2"]

@@ -125,12 +125,14 @@ async def test_against_the_servers_of_node_nothing_is_lost(subprotocol: str, *, 
         bob = await server.fresh_token("bob")
         socket = WebSocketLink(server.url, auth=token, subprotocols=[subprotocol], overlap_seconds=0.3)
         http = HttpLink(f"{server.base_url}/graphql", headers={"authorization": f"Bearer {bob}"})
-        async with Client(split(is_subscription, socket, http)) as client:
-            async with client.subscribe(LIVE, key=message_id if keyed else None) as events:
-                await server.wait_listening()
-                hearing = asyncio.ensure_future(texts(events))
-                said = await say_until(client, lambda: socket.state.renewed >= RENEWALS)
-                heard = await asyncio.wait_for(hearing, PATIENCE)
+        async with (
+            Client(split(is_subscription, socket, http)) as client,
+            client.subscribe(LIVE, key=message_id if keyed else None) as events,
+        ):
+            await server.wait_listening()
+            hearing = asyncio.ensure_future(texts(events))
+            said = await say_until(client, lambda: socket.state.renewed >= RENEWALS)
+            heard = await asyncio.wait_for(hearing, PATIENCE)
         assert server.sockets_opened > RENEWALS
     if keyed:
         assert heard == said

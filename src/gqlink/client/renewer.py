@@ -75,7 +75,7 @@ class Renewer:
         self._seq = 0
         self._outcome: RenewalOutcome | None = None
         self.candidate: Credential | None = None
-        self.schedule = self._plan(None if socket.addition is None else socket.addition.expires_in)
+        self.schedule = self._plan(self._left_since_ack())
 
     def nudge(self) -> None:
         """Take note that the source has another token, or may have."""
@@ -220,6 +220,11 @@ class Renewer:
     def remaining(self) -> float | None:
         """What is left of the credential, in seconds; None for unknown."""
         return None if self.schedule.ends_at is None else self.schedule.ends_at - self._clock.now()
+
+    def _left_since_ack(self) -> float | None:
+        """Return what is left of what the ack said: after a handover, it was some time ago."""
+        told = None if self._socket.addition is None else self._socket.addition.expires_in
+        return None if told is None else told - (self._clock.now() - self._socket.acknowledged_at)
 
     def _plan(self, expires_in: float | None) -> RenewalSchedule:
         """Plan with what is left of the credential: as the server says, otherwise as the source knows."""

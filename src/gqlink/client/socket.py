@@ -103,6 +103,11 @@ class Socket(WSListener):
         return self._acknowledged_at is not None
 
     @property
+    def acknowledged_at(self) -> float:
+        """When it was acknowledged, on the clock; the present moment where it was not."""
+        return self._clock.now() if self._acknowledged_at is None else self._acknowledged_at
+
+    @property
     def deadline(self) -> float | None:
         """When to call `expire`, on the clock; None when nothing is awaited."""
         return self._connection.deadline

@@ -194,10 +194,10 @@ class WebSocketLink:
         `connection_params` are evaluated again. If they give what the open socket presented, it is kept. Otherwise
         it is closed, and everything that runs goes on over a new one. Changes that come together are followed once.
 
-        When it returns, the new socket is acknowledged, or there is no socket and the next one will present the
-        new credential. **No event that an older socket brought reaches a consumer after that**, unless the server
-        says that both speak for the same subject: what waited in the buffers is discarded, with a line in the log.
-        Mutations that the old socket had not answered raise `OutcomeUnknown`.
+        When it returns, the server has seen the old socket go, and the new one is acknowledged, or there is none and
+        the next one will present the new credential. **No event that an older socket brought reaches a consumer after
+        that**, unless the server says that both speak for the same subject: what waited in the buffers is discarded,
+        with a line in the log. Mutations that the old socket had not answered raise `OutcomeUnknown`.
 
         Raises:
             ConnectionRefused: The server does not accept the new credential; running operations were told as well.
