@@ -58,13 +58,15 @@ async def alice_and_then_bob() -> None:
             await client.execute(SPEAK, {"text": "Alice was here"})
             print(f"  heard {(await anext(events)).data}")
 
+            copied = await account.token()
             print("Alice logs out.")
-            await account.logout()  # returns when the socket has followed
+            await account.logout()  # returns when the socket has followed and the server knows
             await closed.wait()  # nothing is left to do for a stranger's socket
             try:
                 await anext(events)
             except OperationFailed as refused:
                 print(f"  {refused.codes[0]}: {refused}")
+        await try_out(copied)
 
         print("Bob logs in.")
         await account.login("bob", "bob123")
@@ -72,6 +74,15 @@ async def alice_and_then_bob() -> None:
             await client.execute(SPEAK, {"text": "Bob was here"})
             print(f"  heard {(await anext(events)).data}")
     # endregion
+
+
+async def try_out(token: str | None) -> None:
+    """Present a token that somebody has kept."""
+    async with Client(HttpLink(f"{SERVER}/graphql", auth=lambda: token)) as client:
+        try:
+            print(f"  with the old token: {await client.execute('{ viewer { name } }')}")
+        except OperationFailed as refused:
+            print(f"  with the old token: {refused}")
 
 
 if __name__ == "__main__":

@@ -177,8 +177,9 @@ def test_lesson_7_a_changed_token_is_refused_with_its_reason(lines: list[str]) -
 
 @lesson(8)
 def test_lesson_8_the_next_connection_acts_as_the_other(lines: list[str]) -> None:
-    """S6 and S8: alice, nobody, bob; charlie hears both in order, each once."""
+    """S6 and S8: alice, nobody, bob; charlie hears both in order, each once. Alice's token is of no use any more."""
     assert inits(lines) == [ALICE, NULL, BOB]
+    assert "  with the old token: Session revoked" in lines
     assert [line for line in lines if line.startswith("Charlie")] == [
         "Charlie heard {'messageAdded': {'from': 'alice', 'text': 'Alice was here'}}",
         "Charlie heard {'messageAdded': {'from': 'bob', 'text': 'Bob was here'}}",
