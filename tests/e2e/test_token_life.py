@@ -200,7 +200,8 @@ async def test_two_tabs_and_hasty_reloads_stay_signed_in(chat: ChatServer, meet:
     await pages[1].has_status("Connected as alice")
     for _ in range(3):
         for page in pages:
-            await page.page.evaluate("setTimeout(() => location.reload())")
+            async with page.page.expect_request("**/refresh"):  # asked, and perhaps not answered
+                await page.page.reload(wait_until="commit")
     for page in pages:
         await page.has_status("Connected as alice")
 
