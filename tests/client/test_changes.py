@@ -12,7 +12,7 @@ from client.hands import FakeClock, turns, until
 from client.source import Source
 from gqlink.client import Client, LinkPhase, WebSocketLink
 from gqlink.client.refusals import refusals_of
-from gqlink.errors import AuthUnavailable, ConnectionRefused, OutcomeUnknown, RequestFailed
+from gqlink.errors import AuthUnavailable, BadUserInput, ConnectionRefused, OutcomeUnknown, RequestFailed
 
 if TYPE_CHECKING:
     from client.peer import Peer
@@ -277,3 +277,36 @@ async def test_a_source_that_waits_for_the_link_is_not_asked_before_it_may_answe
             await source.tell("changed")
         await until(lambda: link.state.subject == "bob")
     assert peer.tokens == ["alice-1", "bad-1", "bob-2"]
+
+
+async def test_a_source_without_another_token_is_asked_once(peer: Peer) -> None:
+    """Asking it again would not help: the refusal is told."""
+    source = Source("bad-1")
+    async with Client(WebSocketLink(peer.url, auth=source)) as client:
+        with pytest.raises(ConnectionRefused, match="Token invalid"):
+            await anext(client.subscribe(SUBSCRIPTION))
+    assert source.stale == ["bad-1"]
+    assert peer.tokens == ["bad-1"]
+
+
+async def test_an_operation_that_begins_while_the_link_gives_up_is_told_too(peer: Peer) -> None:
+    """The link waits for an old socket to go before it tells; nobody who comes meanwhile is forgotten."""
+    peer.script.ignore_close = True
+    source = Source("alice-1")
+    failing = False
+
+    def params(attempt: Attempt) -> dict[str, object]:
+        if failing:
+            raise KeyError
+        return {"accessToken": attempt.token}
+
+    link = WebSocketLink(peer.url, connection_params=params, auth=source)
+    async with Client(link) as client, client.subscribe(SUBSCRIPTION) as events:
+        await subscribed(peer)
+        failing = True
+        change = asyncio.ensure_future(client.credentials_changed())
+        await turns(50)
+        late = asyncio.ensure_future(client.execute("{ a }"))
+        for told in (change, late, asyncio.ensure_future(anext(events))):
+            with pytest.raises(BadUserInput, match="KeyError"):
+                await told

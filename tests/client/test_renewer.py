@@ -14,7 +14,7 @@ from client.source import Source
 from gqlink.client import AccessToken, Attempt, Client, LinkPhase, LinkState, SocketFrame, WebSocketLink
 from gqlink.client.refusals import refusals_of
 from gqlink.errors import AuthUnavailable, ConnectionRefused
-from gqlink.protocol import TRANSPORT_WS, RenewalOutcome
+from gqlink.protocol import LEGACY, TRANSPORT_WS, RenewalOutcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -403,3 +403,31 @@ async def test_the_seconds_that_a_function_tells_are_used_where_the_server_tells
 
 def _last_seq(peer: Peer) -> int:
     return max(int(text.rpartition('"seq":')[2].partition(",")[0].rstrip("}")) for text in peer.texts if "seq" in text)
+
+
+async def test_a_ping_is_not_sent_where_the_subprotocol_has_none(clock: FakeClock) -> None:
+    """Whatever the ack offers: a second socket takes over."""
+    async with Peer(Script(speaks=(LEGACY.subprotocol,), expires_in=LIFE, renewal="ping")) as peer:
+        link = WebSocketLink(peer.url, auth=Source("alice-1", "alice-2"), clock=clock)
+        async with Client(link) as client, client.subscribe(SUBSCRIPTION):
+            await live(peer, link)
+            clock.advance(DUE)
+            await subscribed(peer, 2)
+
+
+async def test_what_differs_in_more_than_the_token_takes_a_second_socket(peer: Peer, clock: FakeClock) -> None:
+    """A ping renews a token; the server would never hear of the rest."""
+    counts = iter(range(10))
+    source = Source("alice-1", "alice-2")
+    link = WebSocketLink(
+        peer.url,
+        connection_params=lambda attempt: {"accessToken": attempt.token, "count": next(counts)},
+        auth=source,
+        clock=clock,
+    )
+    async with Client(link) as client, client.subscribe(SUBSCRIPTION):
+        socket = await live(peer, link)
+        clock.advance(DUE)
+        await subscribed(peer, 2)
+        assert socket.renewals == []
+    assert peer.inits == [{"accessToken": "alice-1", "count": 0}, {"accessToken": "alice-2", "count": 1}]

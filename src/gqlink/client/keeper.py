@@ -302,16 +302,15 @@ class Keeper:
         """Tell everybody who waits that there will be no connection."""
         self._recovery.forget()
         self._next = None
+        self._relay.drop(CloseCode.NORMAL, "")
+        if self._followers:
+            self._operations.discard_buffers("the credential changed and was refused")
+            await self._sockets.wait_gone()
+        # From here on in one step: an operation that began meanwhile is told as well.
         code, reason = getattr(error, "code", None), getattr(error, "reason", "")
         self._board.show(LinkPhase.FAILED, code=code, reason=reason or str(error))
         _log.warning("the link gives up: %s", error)
-        followed = bool(self._followers)
-        if followed:
-            self._operations.discard_buffers("the credential changed and was refused")
         self._operations.fail(error)
-        self._relay.drop(CloseCode.NORMAL, "")
-        if followed:
-            await self._sockets.wait_gone()
         self._followers.settle(error)
 
     async def _wait(self, socket: Socket | None = None, *, until: float | None = None) -> None:

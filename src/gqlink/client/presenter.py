@@ -110,6 +110,8 @@ class Presenter:
         if not changed and recovery.reason in {"expired", "refused"}:
             self._followers.release_sources()  # there is no socket, and a source that waits for us cannot answer us
             credential = await params.evaluate(recovery.reason, stale=recovery.stale)
+            if credential.sourced == recovery.stale:  # there is no other: asking again would not help
+                return credential
         else:
             credential = await params.evaluate("changed" if changed else recovery.reason)
         if credential.sourced is None:

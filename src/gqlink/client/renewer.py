@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from gqlink.client.ending import Ending
 from gqlink.client.renewal import RenewalSchedule
 from gqlink.errors import ConnectionRefused, GqlinkError
-from gqlink.protocol import CloseCode, Renewal, Verdict, renewal_payload
+from gqlink.protocol import TRANSPORT_WS, CloseCode, Renewal, Verdict, renewal_payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,6 +162,7 @@ class Renewer:
     def _may_ping(self, credential: Credential) -> bool:
         present, addition = self._socket.credential, self._socket.addition
         offered = addition is not None and addition.renewal == "ping"
+        offered = offered and self._socket.subprotocol == TRANSPORT_WS.subprotocol  # the other one has no ping
         return offered and None not in {credential.token, present.token} and credential.frame == present.frame
 
     async def _ping(self, credential: Credential) -> _Result:
