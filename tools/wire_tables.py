@@ -42,7 +42,7 @@ PAYLOADS: Final[Mapping[tuple[Side, Kind], Example]] = {
     (Side.CLIENT, Kind.COMPLETE): ("none", {"id": "1"}),
     (Side.SERVER, Kind.CONNECTION_ACK): (
         "an object, null or none; ours is under [Additions](#additions)",
-        {"payload": {"gqlink": {"version": 1, "subject": "alice", "expiresIn": 840, "renewal": None}}},
+        {"payload": {"gqlink": {"version": 1, "subject": "alice", "expiresIn": 840, "renewal": "ping"}}},
     ),
     (Side.SERVER, Kind.CONNECTION_ERROR): ("an object with a `message`", {"payload": {"message": "Token invalid"}}),
     (Side.SERVER, Kind.KEEP_ALIVE): ("none", {}),
@@ -52,10 +52,14 @@ PAYLOADS: Final[Mapping[tuple[Side, Kind], Example]] = {
     (Side.SERVER, Kind.ERROR): ("a list of errors", {"id": "1", "payload": [_ERROR]}),
     (Side.SERVER, Kind.COMPLETE): ("none", {"id": "1"}),
 }
-_LEGACY_ERROR: Final[Example] = (
-    "one error; several are in its `errors`",
-    {"id": "1", "payload": _ERROR},
-)
+_LEGACY: Final[Mapping[Kind, Example]] = {
+    Kind.ERROR: ("one error; several are in its `errors`", {"id": "1", "payload": _ERROR}),
+    Kind.CONNECTION_ACK: (
+        "an object, null or none; ours is under [Additions](#additions)",
+        {"payload": {"gqlink": {"version": 1, "subject": "alice", "expiresIn": 840, "renewal": None}}},
+    ),
+}
+"""What differs where there is no ping, and an `error` holds no list."""
 BOUNDS: Final[Mapping[str, str]] = {
     "init_seconds": "from the handshake to the acknowledgement, authentication included: 4408",
     "message_bytes": "a message; also all operations held before the acknowledgement together: 1009",
@@ -86,7 +90,7 @@ def example(dialect: Dialect, side: Side, kind: Kind) -> dict[str, object]:
 
 def described(dialect: Dialect, side: Side, kind: Kind) -> Example:
     """Return what the payload of a message is, and an example's members."""
-    return _LEGACY_ERROR if kind is Kind.ERROR and not dialect.lists_errors else PAYLOADS[side, kind]
+    return _LEGACY.get(kind, PAYLOADS[side, kind]) if dialect is LEGACY else PAYLOADS[side, kind]
 
 
 def _legal(dialect: Dialect, side: Side, kind: Kind) -> str:
