@@ -171,6 +171,23 @@ async def test_a_revoked_session_is_a_typed_error_and_the_next_login_is_enough(p
     assert peer.tokens == ["alice-1", "alice-1", "alice-2", "alice-2"]
 
 
+async def test_a_refusal_of_the_person_before_is_not_the_next_ones(peer: Peer) -> None:
+    """The server revokes Alice's session while Bob logs in: he is in, and what runs goes on as his."""
+    source = Source("alice-1")
+    link = WebSocketLink(peer.url, auth=source)
+    async with Client(link) as client, client.subscribe(SUBSCRIPTION) as events:
+        await subscribed(peer)
+        peer.sockets[0].close(4403, "Session revoked")
+        source.present = "bob-1"
+        presented = source.tell("changed")  # before the close is read
+        await presented
+        assert link.state.subject == "bob"
+        await subscribed(peer)
+        peer.publish(1)
+        assert (await anext(events)).data == 1
+    assert peer.tokens == ["alice-1", "bob-1"]
+
+
 # --- What a source is asked ------------------------------------------------------------------------------------------
 
 

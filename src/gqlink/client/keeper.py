@@ -281,6 +281,11 @@ class Keeper:
 
     async def _recover(self, ending: Ending) -> None:
         """Draw the consequences of an end, and wait where that is one of them."""
+        if self._presenter.is_behind and ending.refusal and self._credential is not None:
+            # It was about whoever spoke before: the credential has changed since.
+            self._recovery.remember(ending.error, self._credential)
+            await self._drop()
+            return
         delay = self._recovery.after(ending, credential=self._credential)
         if delay is None or not (self._operations or self._eager):
             return
