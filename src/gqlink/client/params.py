@@ -73,6 +73,7 @@ class Credential:
         sourced: What the link's token source said; None without one, or when nobody is logged in.
         frame: Like `fingerprint`, but without the token: equal where nothing but the token differs.
         anonymous: Whether it is known to stand for nobody.
+        expires_at: When the source's token ends, in seconds of the monotonic clock; None for unknown.
     """
 
     payload: Payload = field(repr=False)
@@ -83,6 +84,7 @@ class Credential:
     sourced: str | None = field(default=None, repr=False)
     frame: bytes = field(default=b"", repr=False)
     anonymous: bool = False
+    expires_at: float | None = None
 
 
 class Params:
@@ -142,6 +144,7 @@ class Params:
         """
         try:
             token = await self._ask_source(reason, stale)
+            expires_at = self.expires_at  # now: others who use the source may have it move on
             payload = await self._payload(Attempt(reason, token))
             headers = await evaluate_headers(self._headers)
         except GqlinkError:
@@ -154,9 +157,11 @@ class Params:
             raise BadUserInput("connection_params must give a mapping or None")
         check_headers(headers)
         # Copied: what is compared later is what was sent, whatever becomes of the caller's mapping.
-        return self._credential(None if payload is None else dict(payload), dict(headers), token)
+        return self._credential(None if payload is None else dict(payload), dict(headers), token, expires_at)
 
-    def _credential(self, payload: Payload, headers: Mapping[str, str], sourced: str | None) -> Credential:
+    def _credential(
+        self, payload: Payload, headers: Mapping[str, str], sourced: str | None, expires_at: float | None
+    ) -> Credential:
         identity = fingerprint(payload, headers)  # first: what it lets through, the others can read
         said, found = find_token(payload, headers)
         # A place that only the application knows is one too, if our source's token stands there.
@@ -170,6 +175,7 @@ class Params:
             sourced=sourced,
             frame=without_token(payload, headers, token),
             anonymous=token is None and sourced is None and (said or self._source is not None),
+            expires_at=expires_at,
         )
 
     async def _ask_source(self, reason: Reason, stale: str | None) -> str | None:

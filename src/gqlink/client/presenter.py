@@ -119,6 +119,6 @@ class Presenter:
         if recovery.refusal_of(credential) is not None:  # HTTP may have learnt it, or a renewal
             self._followers.release_sources()
             return await params.evaluate("refused", stale=credential.sourced)
-        if not changed and params.expires_at is not None and params.expires_at <= self._clock.now():
+        if not changed and credential.expires_at is not None and credential.expires_at <= self._clock.now():
             return await params.evaluate("expired", stale=credential.sourced)
         return credential

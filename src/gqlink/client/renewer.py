@@ -229,8 +229,9 @@ class Renewer:
 
     def _plan(self, expires_in: float | None) -> RenewalSchedule:
         """Plan with what is left of the credential: as the server says, otherwise as the source knows."""
-        if expires_in is None and self._params.expires_at is not None:
-            expires_in = self._params.expires_at - self._clock.now()
+        ends_at = self._socket.credential.expires_at
+        if expires_in is None and ends_at is not None:
+            expires_in = ends_at - self._clock.now()
         schedule = RenewalSchedule(expires_in, now=self._clock.now(), chance=self._clock.chance())
         self._socket.expires_at = schedule.ends_at
         return schedule
