@@ -129,12 +129,12 @@ class LifeServer:
             identity = dice.choice(list(self._seen.values()))
             ways = {"subject": identity.subject, "session": identity.session, "token_id": identity.token_id}
             kind = dice.choice(list(ways))
-            node = dice.choice([self._node, self._chat.state.graphql])
-            if node is self._node:
+            if dice.choice([True, False]):
                 # Here it holds from the first step of the call; on the other node as soon as the order has come.
                 name = "tokenId" if kind == "token_id" else kind
                 self._strict.append({name: ways[kind], "at": time.time()})
-            await node.revoke(**{kind: ways[kind]})
+                await self._node.revoke(**{kind: ways[kind]})
+            await self._chat.state.graphql.revoke(**{kind: ways[kind]})  # which keeps it, too
 
     async def _clerk(self) -> None:
         """Write down every order that travels between the nodes."""
@@ -169,7 +169,10 @@ async def _main(options: dict[str, Any]) -> None:
         async with open_administration(life.settings) as administration:
             for number in range(options["accounts"]):
                 await administration.accounts.create(f"user{number}", password=PASSWORD)
-        listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        # Named as TCP, or asyncio would leave it to wait for more before it sends (Nagle's algorithm).
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(1024)
         print(json.dumps({"port": listening.getsockname()[1]}), flush=True)
         config = uvicorn.Config(life.app, ws="websockets-sansio", log_level="warning", timeout_graceful_shutdown=5)
         await uvicorn.Server(config).serve(sockets=[listening])

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def serving(app: Callable[..., Awaitable[Any]], *, lifespan: str = "auto") -> AsyncIterator[str]:
     """Serve an ASGI application with uvicorn; yield its authority, such as "127.0.0.1:40123"."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Named as TCP, or asyncio would leave it to wait for more before it sends (Nagle's algorithm).
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(

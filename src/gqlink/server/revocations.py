@@ -121,7 +121,7 @@ class Revocations:
         return max([now, *(moment for moment in known if moment is not None and moment < now + _DAY)])
 
     async def revoke(self, revocation: Revocation) -> None:
-        """Apply a revocation that is ordered now, keep it, and tell the other nodes, in this order.
+        """Apply a revocation that is ordered now, in this step; then tell the other nodes, and keep it.
 
         Of a subject every live socket of this node is closed, since it was there before the order.
 
@@ -184,10 +184,12 @@ class Revocations:
             raise AuthUnavailable("an order holds on this node; the application was closed before it went on") from None
 
     async def _keep_and_tell(self, revocation: Revocation) -> None:
-        failures: list[Exception] = []
+        failures = await _failure_of(self._tell(revocation), what="told to other nodes")
         if self._store is not None:
-            failures += await _failure_of(self._store.add(revocation), what="kept")
-        failures += await _failure_of(self._tell(revocation), what="told to other nodes")
+            # They were told first, because a store takes its time; and are told again, because a node that came up in
+            # between was not there to hear it, and may have loaded too early to find it. The second time decides.
+            failures = await _failure_of(self._store.add(revocation), what="kept")
+            failures += await _failure_of(self._tell(revocation), what="told to other nodes")
         if failures:
             cause = failures[0] if len(failures) == 1 else ExceptionGroup("neither", failures)
             raise AuthUnavailable(
