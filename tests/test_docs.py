@@ -15,7 +15,15 @@ import pytest
 
 from gqlink import errors
 from gqlink.chat import ChatSettings, create_app
-from gqlink.client import Client, HttpLink, PasswordLogin, WebSocketLink
+from gqlink.client import (
+    Client,
+    EnvironmentToken,
+    HttpLink,
+    PasswordLogin,
+    RefreshTokenLogin,
+    TokenFile,
+    WebSocketLink,
+)
 from gqlink.protocol import CloseCode
 from gqlink.server import GraphQLApp, Limits
 from serving import serving
@@ -71,7 +79,11 @@ def test_every_limit_is_in_the_reference_with_its_default() -> None:
         ("client.md", Client.__init__),
         ("client.md", HttpLink.__init__),
         ("client.md", WebSocketLink.__init__),
+        ("client.md", Client.subscribe),
         ("client.md", PasswordLogin.__init__),
+        ("client.md", RefreshTokenLogin.__init__),
+        ("client.md", TokenFile.__init__),
+        ("client.md", EnvironmentToken.__init__),
     ],
 )
 def test_every_option_is_in_the_reference(page: str, item: Callable[..., object]) -> None:
@@ -82,7 +94,10 @@ def test_every_option_is_in_the_reference(page: str, item: Callable[..., object]
     assert [name for name in names if f"`{name}`" not in text] == []
 
 
-@pytest.mark.parametrize("command", ["serve", "users add", "login", "logout", "whoami", "query", "subscribe"])
+@pytest.mark.parametrize(
+    "command",
+    ["serve", "users add", "users sessions", "users revoke", "login", "logout", "whoami", "query", "subscribe"],
+)
 def test_every_option_of_a_command_is_in_the_reference(command: str) -> None:
     """What `--help` lists, the page explains."""
     answer = subprocess.run(

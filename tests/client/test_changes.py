@@ -171,6 +171,25 @@ async def test_a_revoked_session_is_a_typed_error_and_the_next_login_is_enough(p
     assert peer.tokens == ["alice-1", "alice-1", "alice-2", "alice-2"]
 
 
+async def test_a_session_that_was_revoked_while_another_began_unheard_is_not_the_end(peer: Peer) -> None:
+    """A login in another process does not tell; who holds a newer token presents it, once."""
+    source = Source("alice-1")
+    link = WebSocketLink(peer.url, auth=source)
+    async with Client(link) as client, client.subscribe(SUBSCRIPTION) as events:
+        await subscribed(peer)
+        source.present = "bob-1"
+        peer.sockets[0].close(4403, "Session revoked")
+        await until(lambda: len(peer.sockets) == 2)
+        await subscribed(peer)
+        peer.publish(1)
+        assert (await anext(events)).data == 1
+        assert link.state.subject == "bob"
+        peer.sockets[1].close(4403, "Session revoked")
+        with pytest.raises(ConnectionRefused, match="Session revoked"):
+            await anext(events)
+    assert peer.tokens == ["alice-1", "bob-1"]
+
+
 async def test_a_refusal_of_the_person_before_is_not_the_next_ones(peer: Peer) -> None:
     """The server revokes Alice's session while Bob logs in: he is in, and what runs goes on as his."""
     source = Source("alice-1")

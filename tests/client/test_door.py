@@ -16,6 +16,7 @@ def test_the_door_lists_what_is_public() -> None:
         "ConnectionParams",
         "EnvironmentToken",
         "Event",
+        "EventKey",
         "Headers",
         "HttpLink",
         "Link",
@@ -35,6 +36,7 @@ def test_the_door_lists_what_is_public() -> None:
         "TokenFile",
         "TokenSource",
         "WebSocketLink",
+        "WhenAnonymous",
         "is_subscription",
         "split",
     )

@@ -121,6 +121,8 @@ def _plain(value: object) -> str:
 def state_note(state: LinkState) -> str | None:
     """Return what a person wants to know of a link's state, or None where it is nothing new."""
     match state.phase:
+        case "live" if state.renewed:
+            return None  # the same socket, or its successor, for the same person
         case "live":
             return f"connected as {state.subject or 'nobody: log in with gqlink login'}"
         case "waiting":

@@ -1,7 +1,9 @@
 """GraphQL over HTTP and WebSocket, with the present credential on every connection.
 
 `client` is the promise, `http` and `websocket` are the links. `keeper` is the life of a link's connections, in which
-`params` says what to present, `dialling` opens a `socket`, `ending` reads how it ended and `recovery` what follows.
+`params` says what to present, `dialling` opens a `socket`, `ending` reads how it ended and `recovery` what follows;
+`renewer` keeps the credential of a live socket fresh, and a `handover` moves what runs to another one. `tokens` says
+what a token source is; `password_login`, `refresh_login`, `token_file` and `environment` are those that come along.
 """
 
 from gqlink.client.client import Client
@@ -9,7 +11,7 @@ from gqlink.client.clock import Clock, SystemClock, Timer
 from gqlink.client.environment import EnvironmentToken
 from gqlink.client.frames import SocketFrame
 from gqlink.client.http import HttpLink
-from gqlink.client.link import Link, Subscription
+from gqlink.client.link import EventKey, Link, Subscription, WhenAnonymous
 from gqlink.client.params import Attempt, ConnectionParams, Headers
 from gqlink.client.password_login import LoginIdentity, PasswordLogin
 from gqlink.client.refresh_login import RefreshTokenLogin
@@ -32,6 +34,7 @@ __all__ = (
     "ConnectionParams",
     "EnvironmentToken",
     "Event",
+    "EventKey",
     "Headers",
     "HttpLink",
     "Link",
@@ -51,6 +54,7 @@ __all__ = (
     "TokenFile",
     "TokenSource",
     "WebSocketLink",
+    "WhenAnonymous",
     "is_subscription",
     "split",
 )

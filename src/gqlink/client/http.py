@@ -16,6 +16,7 @@ from gqlink.client.params import check_headers, evaluate_headers
 from gqlink.client.request import OperationKind
 from gqlink.client.tokens import as_token_source
 from gqlink.errors import (
+    AuthUnavailable,
     BadUserInput,
     ConnectionClosed,
     GqlinkError,
@@ -156,6 +157,8 @@ class HttpLink:
             given = await evaluate_headers(self._headers)
         except GqlinkError:
             raise
+        except (OSError, httpx2.TransportError) as exc:
+            raise AuthUnavailable(f"headers: {type(exc).__name__}") from exc
         except Exception as exc:
             raise BadUserInput(f"headers raised {type(exc).__name__}") from exc
         check_headers(given)

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from gqlink.client.ending import Ending
@@ -36,7 +37,7 @@ from gqlink.client.recovery import Recovery
 from gqlink.client.relay import Relay
 from gqlink.client.state import Board, LinkPhase
 from gqlink.errors import ConnectionClosed, GqlinkError, LocalProtocolError
-from gqlink.protocol import CloseCode
+from gqlink.protocol import CloseCode, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -286,7 +287,11 @@ class Keeper:
             self._recovery.remember(ending.error, self._credential)
             await self._drop()
             return
-        delay = self._recovery.after(ending, credential=self._credential)
+        credential = self._credential
+        over = ending.verdict is Verdict.FAIL and ending.refusal and credential is not None
+        if over and credential is not None and await self._presenter.has_another(credential):
+            ending = replace(ending, verdict=Verdict.REFRESH)  # what was revoked is not what holds now
+        delay = self._recovery.after(ending, credential=credential)
         if delay is None or not (self._operations or self._eager):
             return
         if self._followers:

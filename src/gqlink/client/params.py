@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+import httpx2
+
 from gqlink.client.frames import find_secrets
 from gqlink.client.presenting import find_token, fingerprint, stands_in, without_token
 from gqlink.errors import AuthUnavailable, BadUserInput, GqlinkError
@@ -149,7 +151,7 @@ class Params:
             headers = await evaluate_headers(self._headers)
         except GqlinkError:
             raise
-        except OSError as exc:
+        except (OSError, httpx2.TransportError) as exc:
             raise AuthUnavailable(f"connection_params: {type(exc).__name__}") from exc
         except Exception as exc:
             raise BadUserInput(f"connection_params or headers raised {type(exc).__name__}") from exc

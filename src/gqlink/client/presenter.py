@@ -78,6 +78,13 @@ class Presenter:
             return True
         return all(token != credential.sourced for credential in known)
 
+    async def has_another(self, credential: Credential) -> bool:
+        """Say whether the source has another token by now, without having told: another process has logged in."""
+        try:
+            return await self._params.token() not in {None, credential.sourced}
+        except GqlinkError:
+            return False
+
     async def ask(self, *, connected: bool = False) -> Credential | Ending:
         """Ask for the credential until the answer is newer than the last change.
 

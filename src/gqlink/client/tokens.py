@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
+import httpx2
+
 from gqlink.client.clock import SystemClock
 from gqlink.client.sharing import SharedCall
 from gqlink.errors import AuthUnavailable, BadUserInput, GqlinkError
@@ -154,7 +156,7 @@ class FunctionSource:
             answer = await given if inspect.isawaitable(given) else given
         except GqlinkError:
             raise
-        except OSError as exc:
+        except (OSError, httpx2.TransportError) as exc:
             raise AuthUnavailable(f"auth: {type(exc).__name__}") from exc
         except Exception as exc:
             raise BadUserInput(f"auth raised {type(exc).__name__}") from exc

@@ -143,7 +143,7 @@ CLOSINGS: Final[tuple[Closing, ...]] = (
         _F,
     ),
     Closing(CloseCode.SLOW_CONSUMER, "Slow consumer", "the client does not read fast enough", _R, _R),
-    Closing(CloseCode.TERMINATED, "Terminated", "the client dropped its own socket to connect anew", _R, _R),
+    Closing(CloseCode.TERMINATED, "Credential changed", "the client dropped its own socket to connect anew", _R, _R),
     Closing(CloseCode.SERVER_ERROR, None, "the server failed", _R, _R),
     Closing(CloseCode.ACKNOWLEDGEMENT_TIMEOUT, "Connection acknowledgement timeout", "no ack came in time", _R, _R),
 )
