@@ -87,7 +87,7 @@ class LifeClient:
                 await asyncio.gather(listening, return_exceptions=True)
 
     async def _lead(self, until: float) -> None:
-        await asyncio.sleep(self._dice.uniform(0, min(20.0, self._options.seconds / 10)))
+        await asyncio.sleep(self._dice.uniform(0, min(60.0, self._options.seconds / 2)))
         await self._log_in()
         while (left := until - time.monotonic()) > 0:
             stay = left if self._options.steady else self._dice.expovariate(1 / self._options.stay)
@@ -244,9 +244,9 @@ def _main() -> None:
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--token-seconds", type=float, default=3.0)
-    parser.add_argument("--events", type=float, default=10.0, help="a second")
+    parser.add_argument("--events", type=float, default=4.0, help="a second")
     parser.add_argument("--accounts", type=int, default=40)
-    parser.add_argument("--stay", type=float, default=40.0, help="seconds between changes of one client, on average")
+    parser.add_argument("--stay", type=float, default=240.0, help="seconds between changes of one client, on average")
     parser.add_argument("--revocations", type=float, default=1.0, help="a second, on average")
     parser.add_argument("--steady", action="store_true", help="no logouts, switches or revocations")
     parser.add_argument("--log", default="CRITICAL", help="level of the clients' log, such as INFO")

@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+import uvloop
 from graphql import build_schema
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
@@ -174,9 +175,17 @@ async def _main(options: dict[str, Any]) -> None:
         listening.bind(("127.0.0.1", 0))
         listening.listen(1024)
         print(json.dumps({"port": listening.getsockname()[1]}), flush=True)
-        config = uvicorn.Config(life.app, ws="websockets-sansio", log_level="warning", timeout_graceful_shutdown=5)
+        config = uvicorn.Config(
+            life.app,
+            loop="uvloop",
+            http="httptools",
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
+            log_level="warning",
+            timeout_graceful_shutdown=5,
+        )
         await uvicorn.Server(config).serve(sockets=[listening])
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(json.loads(sys.argv[1])))
+    uvloop.run(_main(json.loads(sys.argv[1])))
