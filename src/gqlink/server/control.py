@@ -25,8 +25,8 @@ _log = logging.getLogger("gqlink.server")
 
 CONTROL_TOPIC: Final = "gqlink:control"
 
-LOAD_SECONDS: Final = 10.0
-"""How long a store may take to say what it holds."""
+LOAD_SECONDS: Final = 60.0
+"""How long a store may take to say what it holds, also one that says it in many pages."""
 
 CLOSE_SECONDS: Final = 5.0
 """How long a broker may take to end a subscription."""
