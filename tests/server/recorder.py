@@ -32,6 +32,9 @@ class Recorder:
         """Keep frames."""
         self.frames.extend(frames)
 
+    def drop(self) -> None:
+        """Find nothing: what it was given has left."""
+
     async def wait_writable(self) -> None:
         """Wait for the test."""
         await self.writable.wait()

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import websockets
 
+from gqlink.auth import Identity
 from gqlink.protocol import Kind
-from gqlink.server import Context, Limits
+from gqlink.server import Context, Limits, asgi_socket, send_queue
+from gqlink.testing import FakeClock
 from server.eventually import eventually, turns
 from server.peer import LEGACY, NEWER, member, peer
 from server.raw import dialled, let_in, starting
 from serving import serving
 
 if TYPE_CHECKING:
-    from gqlink.auth import Identity
+    from collections.abc import AsyncIterator
+
     from gqlink.protocol import Dialect
-    from gqlink.server import SocketEvent, Transport
+    from gqlink.server import GraphQLApp, SocketEvent, Transport
     from server.world import World
 
 
@@ -297,6 +300,9 @@ class Server:
         self.sent: list[dict[str, Any]] = []
         self.failing: Exception | None = None
         self.polite = True
+        self.reading = asyncio.Event()
+        """Whether the client takes what is sent; a frame that was begun waits for it."""
+        self.reading.set()
         self.scope = {
             "type": "websocket",
             "headers": [(b"host", b"localhost")],
@@ -311,6 +317,7 @@ class Server:
 
     async def send(self, message: Any) -> None:
         """Take a message, or fail."""
+        await self.reading.wait()
         if self.failing:
             raise self.failing
         self.sent.append(message)
@@ -356,6 +363,101 @@ async def test_a_peer_that_does_not_answer_the_close_is_left_within_a_second(wor
     assert server.sent[-1]["type"] == "websocket.close"
     assert server.sent[-1]["code"] == 4400
     assert 0.9 < asyncio.get_running_loop().time() - began_at < 10
+
+
+@asynccontextmanager
+async def falling_behind(world: World, dialect: Dialect, **options: Any) -> AsyncIterator[tuple[GraphQLApp, Server]]:
+    """Serve alice, who listens and takes nothing any more: three events wait, the first of them half sent."""
+    server = Server(dialect)
+    app = world.app(**options)
+    serving = asyncio.create_task(app(server.scope, server.receive, server.send))
+    server.say({"type": "connection_init", "payload": {"accessToken": "alice"}})
+    await eventually(lambda: len(server.sent) == 2)
+    server.say(starting(dialect, "subscription { messages }"))
+    await eventually(lambda: world.broker.statistics().subscriptions == 1)
+    server.sent.clear()
+    server.reading.clear()
+    for text in ("one", "two", "three"):
+        await world.messages.publish(text)
+    await turns(50)
+    yield app, server
+    async with asyncio.timeout(10):
+        await serving
+    assert not app._host.listeners
+
+
+def texts_of(server: Server) -> list[str]:
+    """Return what was sent: an event's text, a message's type, or the reason of a close."""
+    said = []
+    for frame in server.sent:
+        message = json.loads(frame["text"]) if "text" in frame else {"payload": frame["reason"]}
+        payload = message["payload"]
+        said.append(payload["data"]["messages"] if "data" in payload else message.get("type", payload))
+    return said
+
+
+async def test_nobody_receives_what_waits_for_whom_they_are_no_longer(world: World, dialect: Dialect) -> None:
+    """After a revocation only what was half sent goes on, and then the close comes."""
+    async with falling_behind(world, dialect) as (app, server):
+        await app.revoke(subject="alice")
+        await turns(50)
+        server.reading.set()
+    legacy = ["connection_error"] if dialect is LEGACY else []
+    assert texts_of(server) == ["one", *legacy, "Session revoked"]
+
+
+async def test_what_was_sent_before_the_end_of_a_token_still_leaves(world: World, dialect: Dialect) -> None:
+    """The last event before the moment is delivered, to a client that takes it within a second."""
+    clock = FakeClock()
+
+    async def authenticate(_: object) -> Identity:
+        return Identity("alice", expires_at=clock.wall() + 90)
+
+    async with falling_behind(world, dialect, clock=clock, authenticate=authenticate) as (_, server):
+        clock.advance(90)
+        await world.messages.publish("too late")
+        server.reading.set()
+    legacy = ["connection_error"] if dialect is LEGACY else []
+    assert texts_of(server) == ["one", "two", "three", *legacy, "Token expired"]
+
+
+async def test_a_revocation_after_the_end_of_a_token_drops_what_still_waits(world: World, dialect: Dialect) -> None:
+    """The close that was written stays."""
+    clock = FakeClock()
+
+    async def authenticate(_: object) -> Identity:
+        return Identity("alice", expires_at=clock.wall() + 90)
+
+    async with falling_behind(world, dialect, clock=clock, authenticate=authenticate) as (app, server):
+        clock.advance(90)
+        await app.revoke(subject="alice")
+        server.reading.set()
+    legacy = ["connection_error"] if dialect is LEGACY else []
+    assert texts_of(server) == ["one", *legacy, "Token expired"]
+
+
+@pytest.mark.parametrize("how", ["revoked", "expired", "stopped"])
+async def test_a_client_that_takes_nothing_is_left_a_second_after_any_close(
+    world: World, dialect: Dialect, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The close waits behind what is half sent; `stall_seconds` have no say in it."""
+    for module in (asgi_socket, send_queue):
+        monkeypatch.setattr(module, "_CLOSE_SECONDS", 0.05)
+    clock = FakeClock()
+
+    async def authenticate(_: object) -> Identity:
+        return Identity("alice", expires_at=clock.wall() + 90)
+
+    options = {"clock": clock, "authenticate": authenticate, "limits": Limits(stall_seconds=1000)}
+    async with falling_behind(world, dialect, **options) as (app, server):
+        match how:
+            case "revoked":
+                await app.revoke(subject="alice")
+            case "expired":
+                clock.advance(90)
+            case "stopped":
+                await app.aclose()
+    assert server.sent == []
 
 
 async def test_a_cancelled_application_leaves_nothing_behind(world: World, dialect: Dialect) -> None:

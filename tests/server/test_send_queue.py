@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gqlink.protocol import Close, Text
-from gqlink.server import Limits
+from gqlink.server import Limits, send_queue
 from gqlink.server.send_queue import SendQueue
 from server.eventually import eventually, turns
 
@@ -124,6 +124,95 @@ async def test_a_client_that_takes_not_even_the_close_is_given_up() -> None:
         async with asyncio.timeout(5):
             await queue.wait_writable()
     assert wire.taken == []
+
+
+async def test_what_waits_can_be_dropped() -> None:
+    """What has begun to leave goes on; a close, and what was written with it, stays."""
+    wire = Wire()
+    wire.open.clear()
+    async with SendQueue(wire.send, limits=Limits(send_buffer_bytes=15)) as queue:
+        queue.write([text(1), text(2)])
+        await turns()
+        queue.write([text(3)])
+        queue.drop()
+        queue.write([text(4), Close(4403)])
+        queue.write([text(5)])
+        queue.drop()
+        wire.open.set()
+    assert wire.taken == ["x", "xxxx", 4403]
+
+
+async def test_what_was_dropped_makes_room() -> None:
+    """Whoever waits goes on when the rest has left."""
+    wire = Wire()
+    wire.open.clear()
+    async with SendQueue(wire.send, limits=Limits(send_buffer_bytes=100)) as queue:
+        queue.write([text(60), text(60), text(60)])
+        await turns()
+        queue.drop()
+        wire.open.set()
+        await queue.wait_writable()
+        queue.write([text(90)])
+        await queue.wait_writable()
+        await eventually(lambda: len(wire.taken) == 2)
+
+
+async def test_what_waits_leaves_before_a_close_when_the_client_reads() -> None:
+    """In order, also what was written in the same turn of the event loop."""
+    wire = Wire()
+    wire.open.clear()
+    async with SendQueue(wire.send, limits=Limits()) as queue:
+        queue.write([text(1)])
+        queue.write([text(2)])
+        queue.write([text(3), Close(4403, "Token expired")])
+        await turns()
+        wire.open.set()
+    assert wire.taken == ["x", "xx", "xxx", 4403]
+
+
+async def test_a_close_and_all_before_it_have_one_moment_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However fast a client takes each frame: a second from the close, and no `stall_seconds` in between."""
+    monkeypatch.setattr(send_queue, "_CLOSE_SECONDS", 0.05)
+    taken: list[Any] = []
+
+    async def send(message: Any) -> None:
+        await asyncio.sleep(0.01)
+        taken.append(message)
+
+    told: list[str] = []
+    async with SendQueue(send, limits=Limits(stall_seconds=1000)) as queue:
+        queue.write([text() for _ in range(10_000)])
+        await eventually(lambda: bool(taken))
+        queue.write([Close(1012)])
+        with queue.ending(lambda: told.append("closing")):
+            await eventually(lambda: not queue._bytes)
+    assert len(taken) < 5_000
+    assert told == ["closing"]
+
+
+async def test_a_frame_that_is_stuck_when_the_close_comes_has_that_moment_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not `stall_seconds`; and whoever waited goes on at once, so that the client's own close is read."""
+    monkeypatch.setattr(send_queue, "_CLOSE_SECONDS", 0.05)
+    wire = Wire()
+    wire.open.clear()
+    async with SendQueue(wire.send, limits=Limits(stall_seconds=1000, send_buffer_bytes=100)) as queue:
+        queue.write([text(200)])
+        await turns()
+        queue.write([Close(1012)])
+        await queue.wait_writable()
+        await eventually(lambda: not queue._bytes)
+    assert wire.taken == []
+
+
+async def test_a_client_that_stalls_before_a_close_that_was_written_still_gets_the_close() -> None:
+    """What waits before it is dropped, as for any client that stalls."""
+    wire = Wire()
+    wire.open.clear()
+    async with SendQueue(wire.send, limits=LIMITS) as queue:
+        queue.when_stalled(wire.open.set)
+        queue.write([text(), text(), Close(1012)])
+        queue.write([text()])
+    assert wire.taken in ([1012], ["x" * 10, 1012])
 
 
 @pytest.mark.parametrize("error", [OSError("gone"), RuntimeError("after close"), ValueError("whatever")])

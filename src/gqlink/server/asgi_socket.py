@@ -32,7 +32,7 @@ __all__ = ("serve_socket",)
 
 _log = logging.getLogger("gqlink.server")
 
-# How long a peer may take to answer our close.
+# How long our close may take from the moment it is written, the peer's answer included.
 _CLOSE_SECONDS: Final = 1.0
 # How long one client's messages may be worked on before the event loop turns.
 _TURN_SECONDS: Final = 0.001
@@ -98,7 +98,7 @@ def _listen(host: Host, scope: Scope, outlet: SendQueue, dialect: Dialect) -> So
 
 
 async def _read(receive: Receive, listener: SocketListener, outlet: SendQueue) -> None:
-    """Feed the listener until the peer is gone, or a second after our own close."""
+    """Feed the listener until the peer is gone, or a second after our own close was written, sent or not."""
     try:
         async with asyncio.timeout(None) as patience:
             with outlet.ending(lambda: _hurry(patience)):

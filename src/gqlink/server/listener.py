@@ -74,6 +74,9 @@ class Outlet(Protocol):
     def write(self, frames: Sequence[Frame]) -> None:
         """Take frames to send, in order, without waiting; a `Close` is the last one."""
 
+    def drop(self) -> None:
+        """Drop the frames that wait, of which nothing has left yet; a close, and what was written with it, stays."""
+
     async def wait_writable(self) -> None:
         """Wait while too much is waiting to be sent; return at once when the socket is gone."""
 
@@ -133,11 +136,14 @@ class SocketListener:
         self._handle(self._connection.close(code, reason))
 
     def refuse(self, code: int, reason: str) -> None:
-        """Turn the client away; in the legacy dialect `connection_error` comes before the close."""
-        events = self._connection.refuse(code, reason)
-        if events:
-            self._notify("refused", code=code, reason=reason)
-        self._handle(events)
+        """Turn the client away; in the legacy dialect `connection_error` comes before the close.
+
+        With 4403 nothing more leaves, not even what waits for a client that reads slowly: it is for somebody whom the
+        client no longer is.
+        """
+        if code == CloseCode.FORBIDDEN:
+            self._outlet.drop()
+        self._turn_away(code, reason)
 
     def renew(self, identity: Identity, expiry: Expiry | None) -> None:
         """Speak for a fresh credential's identity from now on; harmless when the socket has ended meanwhile."""
@@ -263,7 +269,14 @@ class SocketListener:
         self._handle(held)
 
     def _expire(self) -> None:
-        self.refuse(TokenExpired.close_code, TokenExpired.reason)
+        """End it; what waits was sent before the moment, and may leave while the close does."""
+        self._turn_away(TokenExpired.close_code, TokenExpired.reason)
+
+    def _turn_away(self, code: int, reason: str) -> None:
+        events = self._connection.refuse(code, reason)
+        if events:
+            self._notify("refused", code=code, reason=reason)
+        self._handle(events)
 
     def _is_open(self) -> bool:
         """Tell whether the client is let in, now: what must not happen after its credential's end asks here."""

@@ -1,20 +1,23 @@
 """What waits to be sent to one client: a bounded buffer with one task that empties it into ASGI's `send`.
 
 Policy: while more than `send_buffer_bytes` wait, whoever could add to it has to wait; a client that takes nothing for
-`stall_seconds` loses what waits, and is closed with 4490.
+`stall_seconds` loses what waits, and is closed with 4490. From the moment a close is written everything that is left
+has one second altogether, however slowly the client reads.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
 from gqlink.protocol import Close
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from starlette.types import Send
 
@@ -25,7 +28,7 @@ __all__ = ("SendQueue",)
 
 _log = logging.getLogger("gqlink.server")
 
-# How long what was said last, a close above all, may take to leave.
+# How long what was said last, a close above all, may take to leave, with everything before it.
 _CLOSE_SECONDS: Final = 1.0
 
 
@@ -40,7 +43,10 @@ class SendQueue:
     def __init__(self, send: Send, *, limits: Limits) -> None:
         self._send = send
         self._limits = limits
-        self._frames: list[Frame] = []
+        self._frames: deque[Frame] = deque()
+        self._last: deque[Frame] = deque()  # a close, and what was written with it
+        self._close_by = math.inf
+        self._patience: asyncio.Timeout | None = None  # with the frame that is being sent
         self._bytes = 0  # of what waits and of what is being sent
         self._filled = asyncio.Event()
         self._writable = asyncio.Event()
@@ -50,14 +56,23 @@ class SendQueue:
         self._on_ended: Callable[[], None] = _nothing
 
     def write(self, frames: Sequence[Frame]) -> None:
-        """Take frames to send; see `Outlet`. They are dropped when nothing can be sent any more."""
-        if self._ended:
+        """Take frames to send; see `Outlet`. They are dropped when nothing can be sent any more, or after a close."""
+        if self._is_closing:
+            return
+        self._bytes += _size(frames)
+        self._filled.set()
+        if any(isinstance(frame, Close) for frame in frames):
+            self._last.extend(frames)
+            self._hurry()
             return
         self._frames.extend(frames)
-        self._bytes += _size(frames)
         if self._bytes > self._limits.send_buffer_bytes:
             self._writable.clear()
-        self._filled.set()
+
+    def drop(self) -> None:
+        """Drop what waits; see `Outlet`."""
+        self._bytes -= _size(self._frames)
+        self._frames.clear()
 
     async def wait_writable(self) -> None:
         """Wait while too much is waiting to be sent; see `Outlet`."""
@@ -69,11 +84,14 @@ class SendQueue:
 
     @contextmanager
     def ending(self, callback: Callable[[], None]) -> Iterator[None]:
-        """Call `callback` if it happens in this block that nothing will be sent any more, or has happened before."""
+        """Call `callback` once, if it happens in this block that a close is written or nothing can be sent any more.
+
+        Also if that has happened before.
+        """
         self._on_ended = callback
         try:
-            if self._ended:
-                callback()
+            if self._is_closing:
+                self._tell_ended()
             yield
         finally:
             self._on_ended = _nothing
@@ -90,9 +108,25 @@ class SendQueue:
             self._writer.cancel()
             await asyncio.wait([self._writer])
 
+    @property
+    def _is_closing(self) -> bool:
+        return self._ended or self._close_by < math.inf
+
+    def _hurry(self) -> None:
+        """Give everything that is left, the frame that is being sent included, a second from now."""
+        self._close_by = asyncio.get_running_loop().time() + _CLOSE_SECONDS
+        if self._patience is not None and not self._patience.expired():
+            self._patience.reschedule(min(self._patience.when() or self._close_by, self._close_by))
+        self._writable.set()
+        self._tell_ended()
+
+    def _tell_ended(self) -> None:
+        callback, self._on_ended = self._on_ended, _nothing
+        callback()
+
     async def _run(self) -> None:
         try:
-            await self._empty(seconds=self._limits.stall_seconds)
+            await self._empty()
         except TimeoutError:
             await self._give_up()
         except Exception as exc:  # noqa: BLE001 -- every ASGI server has its own for "the peer is gone"
@@ -100,47 +134,53 @@ class SendQueue:
         finally:
             self._end()
 
-    async def _empty(self, *, seconds: float) -> None:
+    async def _empty(self) -> None:
         """Send whatever comes, until a close has been sent.
 
         Raises:
-            TimeoutError: One frame took more than `seconds`.
+            TimeoutError: One frame took more than `stall_seconds`, or the close and what was before it too long.
         """
         while True:
-            await self._filled.wait()
-            self._filled.clear()
-            frames, self._frames = self._frames, []
-            for frame in frames:
-                async with asyncio.timeout(seconds):
-                    await self._send(_message(frame))
+            while waiting := self._frames or self._last:
+                frame = waiting.popleft()
+                await self._send_one(frame)
                 if isinstance(frame, Close):
                     return
-            self._bytes -= _size(frames)
-            if not self._frames:
-                self._writable.set()
+                self._bytes -= _size([frame])
+            self._writable.set()
+            self._filled.clear()
+            await self._filled.wait()
+
+    async def _send_one(self, frame: Frame) -> None:
+        stalled_at = asyncio.get_running_loop().time() + self._limits.stall_seconds
+        try:
+            async with asyncio.timeout_at(min(stalled_at, self._close_by)) as self._patience:
+                await self._send(_message(frame))
+        finally:
+            self._patience = None
 
     async def _give_up(self) -> None:
         """Drop what waits, and close; nobody expects that the client reads the close."""
         _log.info("a client that does not read is closed: %d bytes were waiting", self._bytes)
-        self._frames.clear()
-        self._filled.clear()
+        self.drop()
         self._on_stalled()
         try:
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                await self._empty(seconds=_CLOSE_SECONDS)
+            async with asyncio.timeout_at(min(self._close_by, asyncio.get_running_loop().time() + _CLOSE_SECONDS)):
+                await self._empty()
         except Exception as exc:  # noqa: BLE001 -- as above, and TimeoutError
             _log.debug("closing failed: %r", exc)
 
     def _end(self) -> None:
         self._ended = True
         self._frames.clear()
+        self._last.clear()
         self._filled.clear()
         self._bytes = 0
         self._writable.set()
-        self._on_ended()
+        self._tell_ended()
 
 
-def _size(frames: Sequence[Frame]) -> int:
+def _size(frames: Iterable[Frame]) -> int:
     """Count bytes; a close counts too, so that it is 0 only when nothing is left to be sent."""
     return sum(2 + len(frame.reason) if isinstance(frame, Close) else len(frame.data) for frame in frames)
 
