@@ -9,13 +9,16 @@ import pytest
 from gqlink.auth import ANONYMOUS, Credentials, Token, TokenSigner
 from gqlink.chat import ChatSettings, create_app, open_administration
 from gqlink.chat.app import token_authentication
+from gqlink.chat.revocation_store import SqlRevocationStore
 from gqlink.errors import BadUserInput, DataUnusable, InvalidToken, TokenExpired
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from starlette.applications import Starlette
+
+    from gqlink.auth import Revocation
 
 ALICE = {"name": "alice", "password": "alice123"}
 ORIGIN = {"origin": "http://localhost:3000"}
@@ -100,6 +103,32 @@ async def test_messages_and_tokens_outlive_a_restart(tmp_path: Path) -> None:
     async with served(create_app(settings)) as client:
         found = await ask(client, "{ messages { text } }", headers=headers)
         assert found == {"data": {"messages": [{"text": "hi"}]}}
+
+
+async def test_what_is_revoked_while_the_server_starts_is_known_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watch begins before the server loads: what loading is too early for, watching is not too late for."""
+    settings = ChatSettings(data_dir=tmp_path, demo=True)
+    async with served(create_app(settings)) as client:
+        headers = await log_in(client)
+    steps: list[str] = []
+    load, newest = SqlRevocationStore.load, SqlRevocationStore.newest
+
+    async def loading(store: SqlRevocationStore) -> Sequence[Revocation]:
+        steps.append("load")
+        return await load(store)
+
+    async def looking(store: SqlRevocationStore) -> int:
+        found = await newest(store)
+        steps.append("newest")
+        return found
+
+    monkeypatch.setattr(SqlRevocationStore, "load", loading)
+    monkeypatch.setattr(SqlRevocationStore, "newest", looking)
+    async with served(create_app(settings)) as client:
+        assert "data" in str(await ask(client, "{ viewer { name } }", headers=headers))
+        assert steps == ["newest", "load"]
 
 
 async def test_health_follows_the_database(tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def create_app(settings: ChatSettings, *, on_socket_event: Callable[[SocketEvent
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with _started(parts, demo=settings.demo), graphql.lifespan(app), watch.running():
+        # The watch begins before the server loads what was revoked until then: nothing falls between the two.
+        async with _started(parts, demo=settings.demo), watch.running(), graphql.lifespan(app):
             yield
 
     routes = [
