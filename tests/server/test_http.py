@@ -441,6 +441,57 @@ async def test_whichever_turn_of_the_loop_an_order_comes_in_nothing_is_executed_
     assert set(statuses) == {200, 401}
 
 
+async def test_who_was_revoked_on_another_node_is_401(world: World, http: httpx2.AsyncClient) -> None:
+    """Through the broker: from the turn in which the order arrives, also in the middle of a query."""
+    async with nodes(world, 2) as [here, there], serving(there.app) as authority:
+        asking = asyncio.create_task(ask(http, authority, "alice/s1", "{ slow }"))
+        await eventually(lambda: world.happened == ["slow begins"])
+        await here.app.revoke(session="s1")
+        await eventually(lambda: there.app._host.revocations.denies(Identity("alice", session="s1")))
+        world.gate.set()
+        assert is_refused(await asking, "Session revoked")
+        assert is_refused(await ask(http, authority, "alice/s1"), "Session revoked")
+        assert (await ask(http, authority, "alice/s2")).status_code == 200
+
+
+@pytest.mark.parametrize(("seconds", "over"), [(59.5, False), (60, True), (1e9, True), (-1e9, False)])
+async def test_a_wall_clock_that_is_set_while_a_query_runs_counts_when_it_is_put_forward(
+    world: World, http: httpx2.AsyncClient, node: Node, seconds: float, *, over: bool
+) -> None:
+    """As on a socket: put back, it prolongs nothing, and ends nothing either."""
+    async with serving(node.app) as authority:
+        asking = asyncio.create_task(ask(http, authority, "alice////60", "{ slow }"))
+        await eventually(lambda: world.happened == ["slow begins"])
+        node.clock.set_wall(node.clock.wall() + seconds)
+        world.gate.set()
+        response = await asking
+        assert is_refused(response, **_REFUSALS["expired"]) is over
+        assert (response.status_code == 200) is not over
+
+
+async def test_a_wall_clock_that_is_put_back_while_a_query_runs_prolongs_nothing(
+    world: World, http: httpx2.AsyncClient, node: Node
+) -> None:
+    """The monotonic clock has counted since the request was let in."""
+    async with serving(node.app) as authority:
+        asking = asyncio.create_task(ask(http, authority, "alice////60", "{ slow }"))
+        await eventually(lambda: world.happened == ["slow begins"])
+        node.clock.set_wall(node.clock.wall() - 1e6)
+        node.clock.advance(60)
+        world.gate.set()
+        assert is_refused(await asking, **_REFUSALS["expired"])
+
+
+@pytest.mark.parametrize(("lives", "status"), [("0.001", 200), ("-0.001", 401), ("1e300", 200), ("1e-320", 401)])
+async def test_an_end_may_be_any_finite_number(
+    world: World, http: httpx2.AsyncClient, node: Node, lives: str, status: int
+) -> None:
+    """A fraction of a second from now, or further than any calendar."""
+    async with serving(node.app) as authority:
+        assert (await ask(http, authority, f"alice////{lives}")).status_code == status
+    assert world.resolved == (status == 200)
+
+
 async def end(node: Node, how: str) -> None:
     """Let alice's credential end."""
     if how == "revoked":
@@ -483,7 +534,83 @@ async def test_what_the_policy_refuses_is_a_graphql_answer(world: World, http: h
         assert [error["extensions"]["code"] for error in response.json()["errors"]] == ["UNAUTHENTICATED"]
         assert (world.resolved, world.happened) == (0, [])
         assert (await ask(http, authority, "alice")).json() == {"data": {"hello": "world"}}
-    assert seen == [("alice", "mutation", ("add",)), (None, "query", ("hello",)), ("alice", "query", ("hello",))]
+    # A query is asked about twice: before it is executed, and before it is answered.
+    query = ("query", ("hello",))
+    assert seen == [("alice", "mutation", ("add",)), *2 * [(None, *query)], *2 * [("alice", *query)]]
+
+
+@pytest.mark.parametrize("query", ["{ hello }", 'mutation { add(text: "a") }'])
+async def test_a_right_that_is_lost_while_the_context_is_built_counts(
+    world: World, http: httpx2.AsyncClient, query: str
+) -> None:
+    """A context may take its time; the policy is asked again in the step in which execution begins."""
+    rights = {"hello", "add"}
+
+    async def build(_: Identity, __: Transport) -> object:
+        world.happened.append("building")
+        await world.gate.wait()
+        return object()
+
+    def policy(_: Identity, what: PolicyOperation | PolicyEvent) -> bool:
+        assert isinstance(what, PolicyOperation)
+        return set(what.fields) <= rights
+
+    async with nodes(world, 1, policy=policy, context=build) as [node], serving(node.app) as authority:
+        asking = asyncio.create_task(ask(http, authority, "alice", query))
+        await eventually(lambda: world.happened == ["building"])
+        rights.clear()
+        await node.app.recheck(subject="alice")
+        world.gate.set()
+        response = await asking
+    assert (response.status_code, response.json()["data"]) == (200, None)
+    assert [error["extensions"]["code"] for error in response.json()["errors"]] == ["FORBIDDEN"]
+    assert (world.resolved, world.happened) == (0, ["building"])
+
+
+@pytest.mark.parametrize(("query", "allowed"), [("{ slow }", False), ('mutation { slowAdd(text: "a") }', True)])
+async def test_a_right_that_is_lost_while_it_runs_counts_for_a_query(
+    world: World, http: httpx2.AsyncClient, query: str, *, allowed: bool
+) -> None:
+    """Nothing of its answer is told; a mutation has taken effect, and its client must know."""
+    rights = {"slow", "slowAdd"}
+
+    def policy(_: Identity, what: PolicyOperation | PolicyEvent) -> bool:
+        assert isinstance(what, PolicyOperation)
+        return set(what.fields) <= rights
+
+    async with nodes(world, 1, policy=policy) as [node], serving(node.app) as authority:
+        asking = asyncio.create_task(ask(http, authority, "alice", query))
+        await eventually(lambda: len(world.happened) == 1)
+        rights.clear()
+        await node.app.recheck(subject="alice")
+        world.gate.set()
+        answer = (await asking).json()
+    if allowed:
+        assert answer == {"data": {"slowAdd": "a"}}
+    else:
+        assert answer["data"] is None
+        assert [error["extensions"]["code"] for error in answer["errors"]] == ["FORBIDDEN"]
+
+
+@pytest.mark.parametrize("at", [1, 2])
+@pytest.mark.parametrize("then", [True, False])
+async def test_a_hook_during_which_the_credential_ends_lets_nobody_through(
+    world: World, http: httpx2.AsyncClient, at: int, *, then: bool
+) -> None:
+    """Before the execution and before the answer: 401, whatever it says then."""
+    node: Node
+    count = 0
+
+    def policy(*_: object) -> bool:
+        nonlocal count
+        count += 1
+        if count == at:
+            node.clock.advance(60)
+        return then if count == at else True
+
+    async with nodes(world, 1, policy=policy) as [node], serving(node.app) as authority:
+        assert is_refused(await ask(http, authority, "alice////60"), **_REFUSALS["expired"])
+    assert world.resolved == at - 1
 
 
 async def test_a_policy_that_crashes_refuses(world: World, http: httpx2.AsyncClient) -> None:

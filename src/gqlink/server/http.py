@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from gqlink.errors import AuthError, AuthUnavailable, SessionRevoked, TokenExpired
+from gqlink.errors import AuthError, AuthUnavailable, LoginRequired, PermissionDenied, SessionRevoked, TokenExpired
 from gqlink.server.documents import is_mutation, is_subscription
 from gqlink.server.execution import RequestError, encode_request_error
 from gqlink.server.expiry import accept
@@ -185,8 +185,22 @@ async def _execute(host: Host, http: HttpRequest, request: Request, standing: St
         raise exc.cause from None
     if not is_mutation(operation.node):
         # A mutation has taken effect, and its client must know: to be told 401 would be to be told that it has not.
-        standing.require()
+        payload = _still_allowed(host, operation, standing, payload)
     return _answer(200, payload, media_type=media_type)
+
+
+def _still_allowed(host: Host, operation: Operation, standing: Standing, payload: bytes) -> bytes:
+    """Return a query's answer, or what stands in its place when the policy has changed its mind.
+
+    Raises:
+        AuthError: The credential was revoked, or has ended, in the meantime.
+    """
+    try:
+        authorize(host.policy, standing.identity, operation)
+    except (LoginRequired, PermissionDenied) as exc:
+        payload = msgspec.json.encode({"data": None, "errors": [host.errors.format(exc)]})
+    standing.require()
+    return payload
 
 
 def _context(host: Host, http: HttpRequest, operation: Operation, standing: Standing) -> Callable[[], object]:
@@ -196,13 +210,17 @@ def _context(host: Host, http: HttpRequest, operation: Operation, standing: Stan
     """
     transport = facts_of(http.scope)
 
-    async def build() -> object:
+    def look() -> None:
         _require(standing)
         authorize(host.policy, standing.identity, operation)
+        _require(standing)  # the policy's hook may have taken its time
+
+    async def build() -> object:
+        look()
         context = host.context(standing.identity, transport)
         if inspect.isawaitable(context):
             context = await context
-            _require(standing)
+            look()
         return context
 
     return build
