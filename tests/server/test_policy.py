@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gqlink.auth import ANONYMOUS, Identity
+from gqlink.auth import ANONYMOUS, Identity, Revocation
 from gqlink.errors import AuthUnavailable, LoginRequired, PermissionDenied
 from gqlink.protocol import Request
-from gqlink.server import Limits
+from gqlink.server import Context, Limits
 from gqlink.server.execution import Execution
 from gqlink.server.masking import ErrorFormatter
 from gqlink.server.policy import PolicyEvent, PolicyOperation, authorize, check_policy, describe
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gqlink.protocol import Dialect
+    from gqlink.server import Transport
     from gqlink.server.execution import Operation
     from gqlink.server.policy import Policy
     from server.recorder import Scene
@@ -390,6 +391,50 @@ async def test_a_hook_may_close_the_socket_that_is_to_be_told(
     assert scene.close == (4403, "Session revoked")
     assert "next" not in scene.types
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("then", [True, False])
+async def test_a_hook_during_which_the_credential_ends_sends_nothing(
+    world: World, dialect: Dialect, *, then: bool
+) -> None:
+    """The clock is looked at after it as well: the event would leave after the moment."""
+    scene: Scene
+
+    def policy(_: Identity, what: PolicyOperation | PolicyEvent) -> bool:
+        if isinstance(what, PolicyEvent):
+            scene.clock._now += 5  # no timer is on time
+            return then
+        return True
+
+    scene = await listening(world, dialect, policy, token="alice:3")
+    await world.messages.publish("late")
+    assert await scene.listener.wait_ended(seconds=5)
+    assert scene.close == (4403, "Token expired")
+    assert not {"next", "error"} & set(scene.types)
+
+
+@pytest.mark.parametrize("how", ["expired", "revoked"])
+async def test_a_hook_during_which_the_credential_ends_begins_no_mutation(world: World, how: str) -> None:
+    """It is asked about a mutation whose context was being built when rights changed."""
+
+    async def build(identity: Identity, transport: Transport) -> Context:
+        await world.gate.wait()
+        return Context(identity, transport)
+
+    def policy(_: Identity, __: object) -> bool:
+        if world.gate.is_set() and how == "expired":
+            scene.clock._now += 5  # no timer is on time
+        elif world.gate.is_set():
+            scene.app.apply_revocation(Revocation(subject="alice", revoked_at=scene.clock.wall()))
+        return True
+
+    scene = await living(world, NEWER, policy=policy, context=build).admitted("alice:3")
+    scene.start('mutation { add(text: "a") }')
+    await scene.settle()
+    scene.listener.recheck()
+    world.gate.set()
+    assert await scene.listener.wait_ended(seconds=5)
+    assert (world.happened, world.resolved) == ([], 0)
 
 
 def test_the_hook_is_called_as_its_type_says() -> None:

@@ -171,7 +171,8 @@ class SocketListener:
 
     def deliver(self, running: Running, payload: bytes, *, about: PolicyOperation | PolicyEvent | None) -> None:
         """Send one result, if in this very step it may be sent, and nothing stands between the two."""
-        if self._may_speak(running) and self._allows(running, about):
+        # The hook takes its time, and the credential may end in it.
+        if self._may_speak(running) and self._allows(running, about) and self._may_speak(running):
             self._connection.next(running.id, payload)
             self._flush()
 

@@ -143,10 +143,10 @@ class Runner:
                 context = await context
             if identity is self._present():
                 break
+        if running.doubtful and running.asked is not None:
+            check_policy(self._host.policy, identity, running.asked)
         if self._socket.has_expired():
             raise TokenExpired("before it began")
         if self._host.revocations.denies(identity):
             raise SessionRevoked("before it began")
-        if running.doubtful and running.asked is not None:
-            check_policy(self._host.policy, identity, running.asked)
         return context
