@@ -12,6 +12,8 @@ from gqlink.chat.app import token_authentication
 from gqlink.chat.revocation_store import SqlRevocationStore
 from gqlink.errors import BadUserInput, DataUnusable, InvalidToken, TokenExpired
 
+from .conftest import KEY
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
@@ -56,6 +58,16 @@ async def test_credentials_that_are_present_must_verify(signer: TokenSigner) -> 
         await authenticate(Credentials(token=Token("nonsense"), source="init"))
     with pytest.raises(TokenExpired):
         await token_authentication(signer, clock=lambda: 5000.0)(Credentials(token=token, source="header"))
+
+
+async def test_a_token_lasts_no_longer_than_one_that_would_be_made_now() -> None:
+    """A server that was started again with a shorter lifetime remembers revocations for no longer than that."""
+    before, now = [TokenSigner([KEY], issuer="test", audience="test", lifetime=each) for each in (3600.0, 60.0)]
+    long, short = [Credentials(token=before.issue("a", now=0.0, lifetime=each), source="init") for each in (3600.0, 5)]
+    assert (await token_authentication(now, clock=lambda: 4.0)(long)).expires_at == 60
+    assert (await token_authentication(now, clock=lambda: 4.0)(short)).expires_at == 5
+    with pytest.raises(TokenExpired):
+        await token_authentication(now, clock=lambda: 60.0)(long)
 
 
 async def test_accounts_can_be_made_without_a_server(tmp_path: Path) -> None:

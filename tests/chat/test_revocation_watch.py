@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gqlink.auth import Revocation
+from gqlink.chat import revocation_store
 from gqlink.chat.revocation_store import SqlRevocationStore
 from gqlink.chat.revocation_watch import RevocationWatch
 from gqlink.chat.store import Store
@@ -72,6 +73,22 @@ async def test_what_another_process_revokes_is_applied_at_the_next_look(
     await other.aclose()
     assert applied == orders
     assert set(pauses.asked) == {1.0}
+
+
+async def test_a_look_sees_all_that_came_however_many(
+    watch: RevocationWatch,
+    revocations: SqlRevocationStore,
+    applied: list[Revocation],
+    pauses: Pauses,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Page by page, and not a page a second."""
+    monkeypatch.setattr(revocation_store, "PAGE", 2)
+    async with watch.running():
+        for each in "abcde":
+            await revocations.add(Revocation(session=each, revoked_at=NOW))
+        await pauses.end()
+    assert [each.session for each in applied] == list("abcde")
 
 
 async def test_what_was_revoked_before_is_not_its_business(

@@ -37,3 +37,9 @@ def test_a_token_lasts_a_positive_time(seconds: float) -> None:
     """Anything else would be no token, or one for ever."""
     with pytest.raises(ValueError, match="token_lifetime"):
         ChatSettings(data_dir=DATA, token_lifetime=seconds)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 900.0, 86_400.0])
+def test_a_revocation_is_remembered_an_hour_longer_than_a_token_lives(seconds: float) -> None:
+    """Then the tokens that it denies have expired, and whoever logs in and out all day fills no memory with it."""
+    assert ChatSettings(data_dir=DATA, token_lifetime=seconds).revocation_seconds == seconds + 3600

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
@@ -33,7 +33,7 @@ from gqlink.chat.revocation_watch import RevocationWatch
 from gqlink.chat.session_store import SessionStore
 from gqlink.chat.sessions import Sessions
 from gqlink.chat.store import Store
-from gqlink.errors import StoreUnavailable
+from gqlink.errors import StoreUnavailable, TokenExpired
 from gqlink.pubsub import MemoryBroker
 from gqlink.server import Doorkeeper, GraphQLApp, Playground
 
@@ -123,15 +123,30 @@ async def open_administration(settings: ChatSettings) -> AsyncIterator[Administr
 def token_authentication(signer: TokenSigner, *, clock: Callable[[], float] = time.time) -> Authenticate:
     """Make the one coroutine that says whom credentials stand for: absent ones for nobody, others for their subject.
 
+    A token counts no longer than one that the signer would make now. So a server that was started again with a shorter
+    lifetime, or shares its database with one that has a longer, may forget a revocation when its own tokens are over.
+
     It raises `InvalidToken` or `TokenExpired`, and asks no database.
     """
 
     async def authenticate(credentials: Credentials) -> Identity:
         if credentials.token is None:
             return ANONYMOUS
-        return signer.verify(credentials.token, now=clock())
+        now = clock()
+        return _shortened(signer.verify(credentials.token, now=now), lifetime=signer.lifetime, now=now)
 
     return authenticate
+
+
+def _shortened(identity: Identity, *, lifetime: float, now: float) -> Identity:
+    if identity.issued_at is None or identity.expires_at is None:
+        return identity  # no token of ours
+    end = identity.issued_at + lifetime
+    if identity.expires_at <= end:
+        return identity
+    if end <= now:
+        raise TokenExpired(expired_at=end)
+    return replace(identity, expires_at=end)
 
 
 def _make_parts(settings: ChatSettings) -> _Parts:

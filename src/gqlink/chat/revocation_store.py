@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVarTuple
 
 from sqlalchemy import delete, exists, false, func, insert, select, text, update
 
 from gqlink.auth import Revocation
 from gqlink.chat.tables import revocations, sessions, users
+from gqlink.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Row, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from gqlink.chat.connection import Database
+
+Columns = TypeVarTuple("Columns")
+
+PAGE: Final = 1000
+PAGE_SECONDS: Final = 10.0
+
+_MONTH: Final = 30 * 86_400.0
 
 # Any number that no other user of the database takes for its own lock.
 _ADVISORY_LOCK: Final = 0x67716C72766B
@@ -40,7 +49,9 @@ class SqlRevocationStore:
 
     Args:
         database: Opened and closed by the caller.
-        seconds: How long a revocation is remembered: at least as long as an access token lives.
+        seconds: How long a revocation is loaded: at least as long as whoever loads it honours an access token. Kept it
+            is for twice as long, and a month at least: others may need it longer, and a wall clock that is wrong for a
+            day must not delete what is still needed.
         clock: Seconds since the Unix epoch.
     """
 
@@ -70,7 +81,7 @@ class SqlRevocationStore:
         async with self._database.writing() as connection:
             ended = await _end(connection, revocation)
             await _take_turns(connection)
-            await connection.execute(delete(revocations).where(revocations.c.revoked_at <= self._forgotten_at()))
+            await connection.execute(delete(revocations).where(revocations.c.revoked_at <= self._swept_at()))
             if revocation.subject is not None:
                 # One for each session too: a token of theirs that was being made meanwhile may be later than `moment`.
                 for session in ended:
@@ -79,21 +90,30 @@ class SqlRevocationStore:
         return len(ended)
 
     async def load(self) -> Sequence[Revocation]:
-        """Return what is still remembered, oldest first.
+        """Return what is still remembered, oldest first; page by page, so that others have their turn in between.
 
         Raises:
-            StoreUnavailable: The database does not answer.
+            StoreUnavailable: The database does not answer, or takes more than ten seconds for a page.
         """
-        remembered = revocations.c.revoked_at > self._forgotten_at()
-        return [revocation for _, revocation in await self._select(remembered)]
+        forgotten_at = self._clock() - self._seconds
+        first = select(func.min(revocations.c.id)).where(revocations.c.revoked_at > forgotten_at)
+        ((oldest,),) = await self._in_time(first)
+        if oldest is None:
+            return []
+        found: list[Revocation] = []
+        last = oldest - 1
+        while page := await self._page(last):
+            found += [revocation for _, revocation in page if revocation.revoked_at > forgotten_at]
+            last, _ = page[-1]
+        return found
 
     async def later_than(self, number: int) -> Sequence[tuple[int, Revocation]]:
-        """Return what came after revocation `number`, with the numbers, ascending.
+        """Return what came after revocation `number`, with the numbers, ascending; a thousand at most.
 
         Raises:
-            StoreUnavailable: The database does not answer.
+            StoreUnavailable: The database does not answer, or takes more than ten seconds.
         """
-        return await self._select(revocations.c.id > number)
+        return await self._page(number)
 
     async def newest(self) -> int:
         """Return the number of the newest revocation; 0 when there is none.
@@ -104,18 +124,26 @@ class SqlRevocationStore:
         ((number,),) = await self._database.fetch(select(func.max(revocations.c.id)))
         return number or 0
 
-    async def _select(self, condition: ColumnElement[bool]) -> Sequence[tuple[int, Revocation]]:
-        rows = await self._database.fetch(_REVOCATIONS.where(condition).order_by(revocations.c.id))
+    async def _page(self, number: int) -> list[tuple[int, Revocation]]:
         return [
             (
                 row.id,
                 Revocation(subject=row.subject, session=row.session, token_id=row.token_id, revoked_at=row.revoked_at),
             )
-            for row in rows
+            for row in await self._in_time(
+                _REVOCATIONS.where(revocations.c.id > number).order_by(revocations.c.id).limit(PAGE)
+            )
         ]
 
-    def _forgotten_at(self) -> float:
-        return self._clock() - self._seconds
+    async def _in_time(self, query: Select[*Columns]) -> Sequence[Row[*Columns]]:
+        try:
+            async with asyncio.timeout(PAGE_SECONDS):
+                return await self._database.fetch(query)
+        except TimeoutError:
+            raise StoreUnavailable from None
+
+    def _swept_at(self) -> float:
+        return self._clock() - max(2 * self._seconds, _MONTH)
 
 
 async def _end(connection: AsyncConnection, revocation: Revocation) -> list[str]:

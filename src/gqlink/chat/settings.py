@@ -13,7 +13,7 @@ TOKEN_SECONDS: Final = 900.0
 SESSION_SECONDS: Final = 30 * 86_400.0
 LONGEST_SESSION_SECONDS: Final = 400 * 86_400.0  # browsers keep no cookie longer
 DEMO_TOKEN_SECONDS: Final = 120.0  # so that one can watch a renewal; see docs/decisions/0002
-REVOCATION_SECONDS: Final = 30 * 86_400.0
+REVOCATION_MARGIN_SECONDS: Final = 3600.0  # for clocks that differ, and tokens that were being made meanwhile
 
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 LOOPBACK_ORIGINS: Final = ("http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*")
@@ -66,5 +66,5 @@ class ChatSettings:
 
     @property
     def revocation_seconds(self) -> float:
-        """How long a revocation is remembered, in seconds: longer than any token lives."""
-        return max(REVOCATION_SECONDS, self.token_seconds)
+        """How long a revocation is remembered, in seconds: longer than this server honours any token."""
+        return self.token_seconds + REVOCATION_MARGIN_SECONDS
