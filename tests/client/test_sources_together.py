@@ -13,8 +13,8 @@ from client.hands import until
 from client.peer import Peer, Script
 from client.sessions import URL, SessionServer
 from gqlink.chat import ChatSettings, create_app
-from gqlink.client import Client, HttpLink, PasswordLogin, RefreshTokenLogin, TokenFile, WebSocketLink
-from gqlink.errors import AuthUnavailable, RequestFailed
+from gqlink.client import Client, HttpLink, LinkPhase, PasswordLogin, RefreshTokenLogin, TokenFile, WebSocketLink
+from gqlink.errors import AuthUnavailable, DataUnusable, RequestFailed
 from gqlink.testing import FakeClock
 from serving import serving
 
@@ -155,3 +155,24 @@ async def test_a_chat_that_is_gone_is_a_temporary_error(tmp_path: Path) -> None:
         await login.logout()
     with pytest.raises(RequestFailed):
         await login.login("alice", "alice123")
+
+
+async def test_a_file_that_is_damaged_while_connected_is_an_error_for_everybody(tmp_path: Path) -> None:
+    """Whoever listens is told, and so is whoever asks later; nobody waits."""
+    sessions, clock, path = SessionServer(), FakeClock(chance=0.0), tmp_path / "tokens.json"
+    async with (
+        asyncio.timeout(20),
+        Peer() as peer,
+        TokenFile(URL, path=path, transport=sessions.transport, clock=clock) as login,
+    ):
+        await login.login("alice", "right")
+        link = WebSocketLink(peer.url, auth=login, clock=clock)
+        async with Client(link) as client, client.subscribe(SUBSCRIPTION) as events:
+            await subscribed(peer)
+            path.write_text("{damaged")
+            peer.sockets[0].drop()
+            await until(lambda: link.state.phase is LinkPhase.FAILED)
+            with pytest.raises(DataUnusable, match="damaged"):
+                await anext(events)
+            with pytest.raises(DataUnusable, match="damaged"):
+                await client.execute("{ open }")

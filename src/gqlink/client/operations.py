@@ -6,7 +6,6 @@ is no connection, and two while a subscription is handed over from one socket to
 
 from __future__ import annotations
 
-import copy
 import logging
 from itertools import count
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ from weakref import WeakSet
 from gqlink.client.crossing import Crossing, Ended
 from gqlink.client.request import OperationKind
 from gqlink.client.subscription import EventQueue
+from gqlink.client.twin import twin
 from gqlink.errors import BadUserInput, LocalProtocolError, OperationFailed, OutcomeUnknown
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ class Operations:
 
 
 def same_error(error: GqlinkError) -> GqlinkError:
-    """Return an equal error: one that is raised in several tasks would collect all their tracebacks."""
-    twin = copy.copy(error)
-    twin.__cause__ = error.__cause__
-    return twin
+    """Return an equal error with the same cause, for each of several tasks that raise it."""
+    equal = twin(error)
+    equal.__cause__ = error.__cause__
+    return equal

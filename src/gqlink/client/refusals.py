@@ -9,6 +9,8 @@ import hashlib
 import weakref
 from typing import TYPE_CHECKING, Final
 
+from gqlink.client.twin import twin
+
 if TYPE_CHECKING:
     from gqlink.client.tokens import TokenSource
     from gqlink.errors import GqlinkError
@@ -33,14 +35,14 @@ class Refusals:
         """
         digest = _digest(token)
         self._errors.pop(digest, None)
-        self._errors[digest] = _copy(error)
+        self._errors[digest] = twin(error)
         while len(self._errors) > _REMEMBERED:
             del self._errors[next(iter(self._errors))]
 
     def find(self, token: str | None) -> GqlinkError | None:
         """Return what to raise instead of sending a token, or None where nothing is known against it."""
         error = None if token is None else self._errors.get(_digest(token))
-        return None if error is None else _copy(error)
+        return None if error is None else twin(error)
 
     def __repr__(self) -> str:
         """Say how many, never which."""
@@ -71,10 +73,3 @@ def refusals_of(source: TokenSource) -> Refusals:
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-
-
-def _copy(error: GqlinkError) -> GqlinkError:
-    """Return the error without its traceback, whose frames hold the token, and which grows with every raise."""
-    copied = type(error).__new__(type(error), *error.args)
-    copied.__dict__.update(error.__dict__)
-    return copied
