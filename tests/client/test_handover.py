@@ -126,6 +126,56 @@ async def test_with_a_key_nothing_is_lost_doubled_or_reordered(peer: Peer, clock
         assert await take(events, 1) == [3]
 
 
+@pytest.mark.parametrize("after", [0.0, 0.5, 1.5])
+async def test_handovers_may_follow_each_other_at_once(peer: Peer, clock: FakeClock, after: float) -> None:
+    """Nothing is doubled or reordered, although the keys of the first were to be forgotten in the second."""
+    source = Source("alice-1", "alice-2", "alice-3")
+    link = WebSocketLink(peer.url, auth=source, clock=clock)
+    async with Client(link) as client, client.subscribe(SUBSCRIPTION, key=number) as events:
+        first, second = await renewing(peer, link, clock)
+        first.publish(1)
+        await turns(50)
+        clock.advance(1.0)
+        await until(lambda: peer.open == {second})
+        await turns()
+        clock.advance(after)
+        await source.refresh("alice-2")
+        third = await live(peer, link, 3)
+        if after < 1.0:
+            second.publish(1)  # a copy that comes late
+            third.publish(1)
+            await turns(50)
+        clock.advance(0.6)
+        second.publish(2)
+        third.publish(2)
+        third.publish(3)
+        await turns(50)
+        clock.advance(0.4)
+        await until(lambda: peer.open == {third})
+        third.publish(4)
+        assert await take(events, 4) == [1, 2, 3, 4]
+
+
+async def test_a_handover_that_turns_back_leaves_the_one_before_as_it_was(peer: Peer, clock: FakeClock) -> None:
+    """What the first socket brought is still no news when the second brings it late."""
+    source = Source("alice-1", "alice-2", "alice-3")
+    link = WebSocketLink(peer.url, auth=source, clock=clock)
+    async with Client(link) as client, client.subscribe(SUBSCRIPTION, key=number) as events:
+        first, second = await renewing(peer, link, clock)
+        first.publish(1)
+        await turns(50)
+        clock.advance(1.0)
+        await until(lambda: peer.open == {second})
+        await turns()
+        await source.refresh("alice-2")
+        third = await live(peer, link, 3)
+        third.drop()
+        await until(lambda: peer.open == {second})
+        second.publish(1)
+        second.publish(2)
+        assert await take(events, 2) == [1, 2]
+
+
 async def test_without_a_key_nothing_is_lost_and_what_both_brought_comes_twice(peer: Peer, clock: FakeClock) -> None:
     """First everything that the old one brought, then everything that the new one did."""
     link = WebSocketLink(peer.url, auth=Source("alice-1", "alice-2"), clock=clock)

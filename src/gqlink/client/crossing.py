@@ -44,13 +44,17 @@ class Crossing(Generic[C]):
         old: Its carriage on the socket that is heard.
         new: Its carriage on the one that will be.
         key: Tells its events apart; None where nothing does.
+        before: The crossing that `old` has come by, if what it brings may still be a copy.
     """
 
-    __slots__ = ("_heard", "_key", "_waiting", "arrived", "ended", "new", "old")
+    __slots__ = ("_heard", "_key", "_waiting", "arrived", "before", "ended", "new", "old")
 
-    def __init__(self, old: C, new: C, *, key: Callable[[Event], Hashable] | None) -> None:
+    def __init__(
+        self, old: C, new: C, *, key: Callable[[Event], Hashable] | None, before: Crossing[C] | None = None
+    ) -> None:
         self.old = old
         self.new = new
+        self.before = before
         self.arrived = False
         self.ended: Ended | None = None
         self._key = key
@@ -65,10 +69,11 @@ class Crossing(Generic[C]):
             result: What was brought.
         """
         if carriage is self.old:
-            self._note(result)
-            return True
+            key = self._key_of(result)
+            self._note(key)
+            return self.before is None or self.before.is_news(key)
         if self.arrived:
-            return self._is_news(result)
+            return self.is_news(self._key_of(result))
         self._waiting.append(result)
         return False
 
@@ -80,21 +85,29 @@ class Crossing(Generic[C]):
         """Hear the new socket from here on; return what it has brought and the old one has not, in order."""
         self.arrived = True
         waiting, self._waiting = self._waiting, deque()
-        return (result for result in waiting if self._is_news(result))
+        return (result for result in waiting if self.is_news(self._key_of(result)))
 
-    def _note(self, result: ExecutionResult) -> None:
-        key = self._key_of(result)
-        if key is not None:
-            self._heard[key] += 1
-            if len(self._heard) > _KEYS:
-                del self._heard[next(iter(self._heard))]
+    def is_news(self, key: Hashable) -> bool:
+        """Say whether what the new socket brings is no copy; a copy is one for each time that the old one brought it.
 
-    def _is_news(self, result: ExecutionResult) -> bool:
-        key = self._key_of(result)
+        Args:
+            key: That of the event.
+        """
         if key is None or self._heard[key] < 1:
             return True
         self._heard[key] -= 1
         return False
+
+    def forget(self) -> None:
+        """Take everything for news from here on."""
+        self._heard.clear()
+        self.before = None
+
+    def _note(self, key: Hashable) -> None:
+        if key is not None:
+            self._heard[key] += 1
+            if len(self._heard) > _KEYS:
+                del self._heard[next(iter(self._heard))]
 
     def _key_of(self, result: ExecutionResult) -> Hashable:
         """Return what tells an event apart; a function that fails tells nothing, and costs no event."""

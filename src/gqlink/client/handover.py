@@ -97,4 +97,4 @@ class Handover:
 
     def _forget(self) -> None:
         for crossing in self._crossings:
-            crossing.new.crossing = None
+            self._operations.forget(crossing)

@@ -146,7 +146,7 @@ class Operations:
         if not operation.carriages:
             return None
         old, second = operation.carriages
-        old.crossing = second.crossing = crossing = Crossing(old, second, key=operation.key)
+        old.crossing = second.crossing = crossing = Crossing(old, second, key=operation.key, before=old.crossing)
         return crossing
 
     def arrive(self, crossing: Crossing[Carriage]) -> None:
@@ -163,8 +163,14 @@ class Operations:
 
     def turn_back(self, crossing: Crossing[Carriage]) -> None:
         """Go on hearing the old socket only: the new one is lost."""
-        crossing.old.crossing = None
+        crossing.old.crossing = crossing.before
         self._drop(crossing.new)
+
+    def forget(self, crossing: Crossing[Carriage]) -> None:
+        """Take what the new socket brings for news from here on; it may be the old one of another crossing by now."""
+        crossing.forget()
+        if crossing.new.crossing is crossing:
+            crossing.new.crossing = None
 
     def result(self, identifier: str, result: ExecutionResult) -> bool:
         """Hand a result on; False when its consumer lags and the operation is over."""
