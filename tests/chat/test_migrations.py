@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -54,15 +55,22 @@ def test_migrating_again_changes_nothing(url: URL) -> None:
 
 
 def test_the_data_of_a_version_before_revocations_is_kept(url: URL) -> None:
-    """Who was logged in stays so."""
+    """Who was logged in stays so, and who was logged out too: the tokens of their session do not count again."""
     migrate(url)
     run(url, "DROP TABLE revocations")
     run(url, "UPDATE alembic_version SET version_num = '0002'")
     run(url, "INSERT INTO users VALUES (1, 'alice', 'alice', 'hash', 0, '2026-01-01')")
     run(url, "INSERT INTO sessions VALUES ('s', 1, 1, NULL, '2026-01-01', '2026-02-01', NULL)")
+    for name, ended_at in (("t", "2026-01-02 03:04:05.500000"), ("u", "2026-01-01 00:00:00.000000")):
+        run(url, f"INSERT INTO sessions VALUES ('{name}', 1, 7, NULL, '2026-01-01', '2026-02-01', '{ended_at}')")
     migrate(url)
-    assert run(url, "SELECT id, generation FROM sessions") == [("s", 1)]
-    assert run(url, "SELECT count(*) FROM revocations") == [(0,)]
+    assert run(url, "SELECT id, generation FROM sessions ORDER BY id") == [("s", 1), ("t", 7), ("u", 7)]
+    rows = run(url, "SELECT id, subject, session, token_id, revoked_at FROM revocations")
+    moments = [datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, 3, 4, 5, 500_000, tzinfo=UTC)]
+    assert rows == [
+        (number, None, name, None, pytest.approx(moment.timestamp(), abs=0.01))
+        for number, name, moment in zip((1, 2), "ut", moments, strict=True)
+    ]
 
 
 def test_processes_that_start_at_once_take_turns(url: URL) -> None:

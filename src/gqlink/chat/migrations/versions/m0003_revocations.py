@@ -12,7 +12,7 @@ _number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Make revocations."""
+    """Make revocations, one for each session that was ended before there were any: its tokens must not count again."""
     op.create_table(
         "revocations",
         sa.Column("id", _number, nullable=False),
@@ -25,6 +25,19 @@ def upgrade() -> None:
     )
     for column in ("session", "token_id", "revoked_at"):
         op.create_index(f"ix_revocations_{column}", "revocations", [column])
+    _revoke_what_has_ended()
+
+
+def _revoke_what_has_ended() -> None:
+    sessions = sa.table("sessions", sa.column("id", sa.Text()), sa.column("ended_at", sa.DateTime(timezone=True)))
+    revocations = sa.table("revocations", sa.column("session", sa.Text()), sa.column("revoked_at", sa.Double()))
+    # As text or number, a moment is another thing in each database.
+    if op.get_bind().dialect.name == "sqlite":
+        moment: sa.ColumnElement[float] = (sa.func.julianday(sessions.c.ended_at) - 2_440_587.5) * 86_400.0
+    else:
+        moment = sa.cast(sa.extract("epoch", sessions.c.ended_at), sa.Double())
+    ended = sa.select(sessions.c.id, moment).where(sessions.c.ended_at.is_not(None)).order_by(sessions.c.ended_at)
+    op.execute(sa.insert(revocations).from_select(["session", "revoked_at"], ended))
 
 
 def downgrade() -> None:
