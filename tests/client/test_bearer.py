@@ -209,6 +209,37 @@ async def test_what_alice_asked_for_is_not_done_in_bobs_name(login: PasswordLogi
     assert graphql.presented == ["alice-1", "bob-1"]
 
 
+@pytest.mark.parametrize("document", ["{ viewer }", "mutation { viewer }"])
+async def test_a_bare_function_that_speaks_for_somebody_else_changes_what_follows_only(document: str) -> None:
+    """Once `credentials_changed()` was called, what alice sent before is not sent again, also if her token was slow."""
+    token, asked, slow = "alice-1", 0, asyncio.Event()
+
+    async def function() -> str:
+        nonlocal asked
+        asked += 1
+        said = token
+        if asked == 2:
+            await slow.wait()
+        return said
+
+    graphql = Graphql(lambda token: token == "bob-1")
+    graphql.gate = asyncio.Event()
+    async with graphql.client(function) as client:
+        sent = asyncio.create_task(client.execute(document))
+        await until(lambda: graphql.presented)
+        unsent = asyncio.create_task(client.execute(document))
+        await until(lambda: asked == 2)
+        token = "bob-1"
+        await client.credentials_changed()
+        slow.set()
+        graphql.gate.set()
+        for operation in (sent, unsent):
+            with pytest.raises(OperationFailed):
+                await operation
+        assert await client.execute(document) == {"viewer": "bob-1"}
+    assert graphql.presented == ["alice-1", "alice-1", "bob-1"]
+
+
 async def test_a_switch_while_a_token_is_renewed_ends_the_operation(
     login: PasswordLogin, sessions: SessionServer, clock: FakeClock
 ) -> None:

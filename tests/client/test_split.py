@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
+from client.hands import turns
 from gqlink.client import Client, Event, Request, Subscription, is_subscription, split
 from gqlink.protocol import ExecutionResult
 
@@ -96,6 +98,25 @@ async def test_a_link_that_fails_does_not_keep_the_other_from_being_told() -> No
     with pytest.raises(OSError):  # noqa: PT011 -- the stub's own
         await link.aclose()
     assert journal == ["left changed", "right changed", "left closed", "right closed"]
+
+
+async def test_a_link_that_takes_its_time_does_not_keep_the_other_from_being_told() -> None:
+    """A socket that follows a change waits for its server; HTTP counts the change at once."""
+    journal: list[str] = []
+    gate = asyncio.Event()
+
+    class Slow(Stub):
+        async def credentials_changed(self) -> None:
+            await gate.wait()
+            await super().credentials_changed()
+
+    link = split(is_subscription, Slow("left", journal), Stub("right", journal))
+    telling = asyncio.create_task(link.credentials_changed())
+    await turns()
+    assert journal == ["right changed"]
+    gate.set()
+    await telling
+    assert journal == ["right changed", "left changed"]
 
 
 def test_the_test_may_be_any_function_of_the_request() -> None:

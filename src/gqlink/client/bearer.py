@@ -71,6 +71,10 @@ class Bearer:
         """Remember a refusal, for all links that use the source."""
         self._refusals.refused(token, error)
 
+    def changed(self) -> None:
+        """Count a change that the source did not tell of, because it does not know."""
+        self.changes += 1
+
     def close(self) -> None:
         """Listen to the source no more."""
         if self._unsubscribe is not None:

@@ -51,7 +51,8 @@ class HttpLink:
 
     A token that the server answers with 401 is remembered as refused and never sent again. If the source has another
     one, the operation is sent once more with it, mutations as well: 401 says that nothing was executed. It is not, if
-    somebody logged in or out meanwhile: what one person asked for is not done in the name of another.
+    somebody logged in or out meanwhile, or `credentials_changed()` was called: what one person asked for is not done in
+    the name of another.
 
     Args:
         url: An `http:` or `https:` URL.
@@ -108,8 +109,8 @@ class HttpLink:
         headers = await self._own_headers()
         if self._bearer is None or "authorization" in headers:
             return _read(await self._post(request, content, headers))
+        changes = self._bearer.changes  # before the token is asked for, which may take a while
         token = await self._bearer.present()
-        changes = self._bearer.changes
         response = await self._post(request, content, headers | _authorization(token))
         if token is None or response.status_code != httpx2.codes.UNAUTHORIZED:
             return _read(response)
@@ -133,7 +134,12 @@ class HttpLink:
         raise BadUserInput(f"an HTTP link cannot carry a {request.kind}; split it off to a WebSocketLink")
 
     async def credentials_changed(self) -> None:
-        """Do nothing: every request asks for its credential."""
+        """Take note that a bare function may speak for somebody else now: what was sent before is not sent again.
+
+        Otherwise there is nothing to do, because every request asks for its credential.
+        """
+        if self._bearer is not None:
+            self._bearer.changed()
 
     async def aclose(self) -> None:
         """Close the connections; requests that run fail."""

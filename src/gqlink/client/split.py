@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,11 +45,13 @@ class SplitLink:
         return self._choose(request).subscribe(request, key=key, when_anonymous=when_anonymous)
 
     async def credentials_changed(self) -> None:
-        """Tell both."""
-        try:
-            await self._left.credentials_changed()
-        finally:
-            await self._right.credentials_changed()
+        """Tell both at once: neither goes on with what was, while the other one takes its time."""
+        told = await asyncio.gather(
+            self._left.credentials_changed(), self._right.credentials_changed(), return_exceptions=True
+        )
+        for outcome in told:
+            if outcome is not None:
+                raise outcome
 
     async def aclose(self) -> None:
         """Close both."""
