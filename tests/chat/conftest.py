@@ -114,7 +114,14 @@ def revocations(store: Store, time: Clock) -> SqlRevocationStore:
     return SqlRevocationStore(store, seconds=86_400.0, clock=time)
 
 
-def make_sessions(store: Store, *, accounts: Accounts, signer: TokenSigner, clock: Clock) -> Sessions:
+def make_sessions(
+    store: Store,
+    *,
+    accounts: Accounts,
+    signer: TokenSigner,
+    clock: Clock,
+    session_store: SessionStore | None = None,
+) -> Sessions:
     """Make sessions of an hour, with tokens of a minute; what ends one is the database alone."""
     revocations = SqlRevocationStore(store, seconds=86_400.0, clock=clock)
 
@@ -122,7 +129,7 @@ def make_sessions(store: Store, *, accounts: Accounts, signer: TokenSigner, cloc
         await revocations.add(Revocation(session=session, revoked_at=clock.now))
 
     return Sessions(
-        SessionStore(store),
+        session_store or SessionStore(store),
         accounts=accounts,
         signer=signer,
         refresh_tokens=RefreshTokens([KEY]),

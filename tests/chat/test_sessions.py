@@ -15,6 +15,7 @@ from gqlink.chat.accounts import Accounts
 from gqlink.chat.login import SessionPosts
 from gqlink.chat.login_limit import LoginLimit
 from gqlink.chat.post import Post
+from gqlink.chat.session_store import SessionStore
 from gqlink.errors import SessionRevoked, StoreUnavailable, TokenExpired
 from gqlink.server import Doorkeeper
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
     from gqlink.auth import PasswordHasher
+    from gqlink.chat.records import Account, Session
     from gqlink.chat.sessions import Grant, Sessions
     from gqlink.chat.store import Store
 
@@ -65,6 +67,48 @@ async def test_nothing_outlives_the_session(sessions: Sessions, grant: Grant, ti
     time.now += 10
     with pytest.raises(TokenExpired):
         await sessions.renew(grant.refresh_token)
+
+
+class Waiting(SessionStore):
+    """A store whose writes wait for their turn, for as long as the test says."""
+
+    def __init__(self, store: Store, *, time: Clock, seconds: float) -> None:
+        super().__init__(store)
+        self._time = time
+        self._seconds = seconds
+
+    async def add(self, session_id: str, *, account: Account, created_at: datetime, expires_at: datetime) -> Session:
+        """Wait, then add."""
+        self._time.now += self._seconds
+        return await super().add(session_id, account=account, created_at=created_at, expires_at=expires_at)
+
+    async def rotate(self, session: Session, *, rotated_at: datetime) -> Session | None:
+        """Wait, then rotate."""
+        self._time.now += self._seconds
+        return await super().rotate(session, rotated_at=rotated_at)
+
+
+async def test_a_token_is_dated_when_its_session_has_been_written(
+    store: Store, accounts: Accounts, signer: TokenSigner, time: Clock
+) -> None:
+    """A write may wait for that of a revocation, which is about what was issued before, and not about this login."""
+    waiting = Waiting(store, time=time, seconds=4.0)
+    sessions = make_sessions(store, accounts=accounts, signer=signer, clock=time, session_store=waiting)
+    opened = await sessions.open(await accounts.check("alice", password="alice123"))
+    renewed = await sessions.renew(opened.refresh_token)
+    issued = [signer.verify(each.token, now=time.now).issued_at for each in (opened, renewed)]
+    assert issued == [NOW + 4, NOW + 8]
+    assert [each.session_expires_in for each in (opened, renewed)] == [3596, 3592]
+
+
+async def test_a_session_that_is_over_when_it_has_been_written_grants_nothing(
+    store: Store, accounts: Accounts, signer: TokenSigner, time: Clock
+) -> None:
+    """Rather than a token that has expired."""
+    waiting = Waiting(store, time=time, seconds=3600.0)
+    sessions = make_sessions(store, accounts=accounts, signer=signer, clock=time, session_store=waiting)
+    with pytest.raises(TokenExpired):
+        await sessions.open(await accounts.check("alice", password="alice123"))
 
 
 async def test_a_session_that_was_ended_stays_so(sessions: Sessions, grant: Grant) -> None:

@@ -91,13 +91,14 @@ class Sessions:
         """Begin a session of somebody who has just proved who they are.
 
         Raises:
+            TokenExpired: The session has reached its age before it was begun: the clock has jumped.
             StoreUnavailable: The database does not answer.
         """
         now = self._now()
         session = await self._store.add(
             secrets.token_urlsafe(16), account=account, created_at=now, expires_at=now + self._lifetime
         )
-        return self._grant(session, now=now)
+        return self._grant(session)
 
     async def renew(self, refresh_token: Token) -> Grant:
         """Give the next access token, and the next refresh token, to whoever holds a session's present one.
@@ -123,7 +124,7 @@ class Sessions:
             log.warning("session %s of %s ended: an old refresh token was used", session.id, session.account.name)
             await self._revoke(session.id)
             raise SessionRevoked
-        return self._grant(session, now=now)
+        return self._grant(session)
 
     async def end(self, refresh_token: Token) -> None:
         """Log out: its access tokens and its sockets end too, at once. Harmless to repeat.
@@ -161,7 +162,11 @@ class Sessions:
         if session.expires_at <= now:
             raise TokenExpired(expired_at=session.expires_at.timestamp())
 
-    def _grant(self, session: Session, *, now: datetime) -> Grant:
+    def _grant(self, session: Session) -> Grant:
+        # The time after the database has answered: writing may have waited for a revocation of all that was issued
+        # until then, which this token is not to be among.
+        now = self._now()
+        self._refuse_if_over(session, now=now)
         left = (session.expires_at - now).total_seconds()
         lifetime = min(self._token_lifetime, left)  # nothing outlives its session
         name = session.account.name
