@@ -142,6 +142,25 @@ async def test_a_server_that_cannot_apply_one_is_asked_again(
     assert "not now" in caplog.text
 
 
+async def test_a_cancellation_that_was_meant_for_others_does_not_end_it(
+    revocations: SqlRevocationStore, pauses: Pauses, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as that of a query that it awaits; the log says so, and what was revoked is found at the next look."""
+    heard: list[str | None] = []
+
+    def apply(revocation: Revocation) -> None:
+        heard.append(revocation.session)
+        if heard == ["a"]:
+            raise asyncio.CancelledError
+
+    async with asyncio.timeout(10), RevocationWatch(revocations, apply=apply, pause=pauses).running():
+        await revocations.add(Revocation(session="a", revoked_at=NOW))
+        await pauses.end()
+        await pauses.end()
+    assert heard == ["a", "a"]
+    assert [record.levelname for record in caplog.records if "looked for" in record.message] == ["ERROR", "WARNING"]
+
+
 async def test_it_ends_with_its_block(watch: RevocationWatch) -> None:
     """No task is left."""
     before = asyncio.all_tasks()

@@ -79,7 +79,9 @@ class RevocationWatch:
             await self._pause(min(INTERVAL_SECONDS * 2**self._failures, LONGEST_SECONDS))
             try:
                 await self.look()
-            except Exception:
+            except (Exception, asyncio.CancelledError) as exc:
+                if isinstance(exc, asyncio.CancelledError) and _is_ending():
+                    raise
                 self._failures = min(self._failures + 1, 10)
                 if self._failures == 1:  # once is enough until it is well again
                     log.exception("revocations cannot be looked for; sockets may outlive what revoked them")
@@ -87,3 +89,9 @@ class RevocationWatch:
                 if self._failures:
                     log.warning("revocations can be looked for again")
                 self._failures = 0
+
+
+def _is_ending() -> bool:
+    """Tell whether the task was asked to end; otherwise it awaited something that somebody else has cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
