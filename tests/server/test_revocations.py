@@ -16,6 +16,7 @@ from gqlink.server import Limits
 from gqlink.server import revocations as revocations_module
 from gqlink.server.control import CONTROL_TOPIC
 from server.eventually import eventually, turns
+from server.living import outcomes, ping
 from server.nodes import ListStore, Node, nodes
 from server.peer import BOTH, LEGACY, NEWER, codes_of, member
 from serving import serving
@@ -23,6 +24,8 @@ from serving import serving
 if TYPE_CHECKING:
     from gqlink.auth import Credentials
     from gqlink.protocol import Dialect
+    from gqlink.pubsub import Position
+    from gqlink.pubsub.subscription import MemorySubscription
     from gqlink.server import PolicyEvent, PolicyOperation
     from server.world import World
 
@@ -555,6 +558,53 @@ async def test_a_node_that_lagged_loads_again_what_it_has_missed(world: World, d
         assert store.loads == 2
         assert broker.statistics().subscriptions == 1
     assert broker.statistics().subscriptions == 0
+
+
+class BrokenBroker(MemoryBroker):
+    """A broker that drops who lags, and takes nobody while it is broken."""
+
+    broken = False
+
+    async def subscribe(self, topic: str, *, after: Position | None = None) -> MemorySubscription:
+        """Take somebody, or not."""
+        if self.broken:
+            raise OSError("secret text")
+        return await super().subscribe(topic, after=after)
+
+    async def fail(self, node: Node) -> None:
+        """Let go of everybody, and take nobody."""
+        self.broken = True
+        # Nobody gets a turn in between: the node falls behind.
+        for _ in range(5):
+            await self.publish(CONTROL_TOPIC, "lost")
+        await eventually(lambda: not node.app._host.revocations.is_ready)
+
+
+async def test_who_is_verified_while_the_broker_is_lost_does_not_get_in(world: World, dialect: Dialect) -> None:
+    """The hook began before; but nobody can tell any more who was revoked since. The next request tries again."""
+    broker = BrokenBroker(buffer=2)
+    async with (
+        nodes(world, 1, broker=broker) as [node],
+        serving(node.app) as authority,
+        httpx2.AsyncClient(headers={"authorization": "Bearer alice/slow"}) as http,
+    ):
+        url, body = f"http://{authority}/graphql", {"query": "{ hello }"}
+        there = await node.admit(NEWER, "alice//t1")
+        alice = node.call(dialect)
+        alice.say(Kind.CONNECTION_INIT, payload={"accessToken": "alice/slow"})
+        ping(there, "alice/slow")
+        asking = asyncio.create_task(http.post(url, json=body))
+        await eventually(lambda: world.authenticating == 3)
+        await broker.fail(node)
+        world.gate.set()
+        await alice.until(lambda: alice.close is not None)
+        assert alice.close == (1013, "Try again later")
+        assert ((await asking).status_code, world.resolved) == (503, 0)
+        await there.until(lambda: bool(outcomes(there)))
+        assert outcomes(there) == [{"seq": 1, "error": "Try again later"}]
+        assert there.close is None
+        broker.broken = False
+        assert (await http.post(url, json=body)).status_code == 200
 
 
 async def test_a_long_list_is_loaded_without_holding_everybody_up(world: World) -> None:

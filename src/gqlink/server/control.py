@@ -83,6 +83,11 @@ class Control:
         self._attempt = Attempt()
         self._task = self._tasks.spawn(self._run(), name="gqlink control")
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the node listens and has loaded, now."""
+        return self._ready
+
     async def ready(self) -> None:
         """Wait until the node listens and has loaded; costs nothing when it has.
 

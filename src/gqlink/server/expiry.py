@@ -72,7 +72,8 @@ def checked_expiry(identity: Identity) -> float | None:
 def accept(host: Host, identity: Identity) -> Expiry | None:
     """Take the last look at an identity, in the same synchronous step in which a socket begins to speak for it.
 
-    Between the hook's answer and this step it may have been revoked, or have ended.
+    Between the hook's answer and this step it may have been revoked, or have ended, or this node may have lost touch
+    with those that would tell it so.
 
     Returns:
         When it ends; None for never.
@@ -80,9 +81,11 @@ def accept(host: Host, identity: Identity) -> Expiry | None:
     Raises:
         SessionRevoked: It is denied.
         TokenExpired: It has ended.
-        AuthUnavailable: See `checked_expiry`.
+        AuthUnavailable: It is not known who was revoked; or see `checked_expiry`.
     """
     expires_at = checked_expiry(identity)
+    if not host.revocations.is_ready:
+        raise AuthUnavailable("orders of other nodes are not heard")
     if host.revocations.denies(identity):
         raise SessionRevoked("denied at the admission")
     if expires_at is None:

@@ -1,8 +1,9 @@
 """Who is to leave at once, here and on every other node, and who is not to come back.
 
 What must stay true: between the deny-list and the closing of sockets nothing waits; whoever registers a socket, or
-executes something over HTTP, asks `denies` in the same step; nobody is identified before the deny-list is loaded. So a
-credential that was verified before its revocation and is used after it does not get in.
+executes something over HTTP, asks `denies` in the same step; nobody is identified before the deny-list is loaded, and
+nobody let in while it may be incomplete. So a credential that was verified before its revocation and is used after it
+does not get in.
 """
 
 from __future__ import annotations
@@ -85,6 +86,11 @@ class Revocations:
     def start(self) -> None:
         """Begin to listen to other nodes, unless it has begun; needs a running event loop."""
         self._control.start()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the deny-list is loaded and other nodes are heard, now: only then does `denies` know everything."""
+        return self._control.is_ready
 
     async def ready(self) -> None:
         """Wait until the deny-list is loaded and other nodes are heard; costs nothing when they are.
