@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from gqlink.auth import ANONYMOUS, Credentials, Identity
-from gqlink.errors import AuthUnavailable, InvalidCredentials, SubjectChanged
+from gqlink.errors import AuthUnavailable, InvalidCredentials, PermissionDenied, SubjectChanged
 from gqlink.protocol import Close, Kind
 from gqlink.server import Context, Limits
 from server.eventually import eventually
@@ -440,6 +440,106 @@ async def test_a_mutation_that_has_not_begun_begins_as_who_the_client_is_then(wo
     assert asked[:2] == built
     assert (world.resolved, world.happened) == (0, [])
     scene.listener.on_lost(1001)
+
+
+@pytest.mark.parametrize("slow", ["context", "source"])
+async def test_a_subscription_begins_as_who_the_client_is_then(world: World, slow: str) -> None:
+    """Its beginning is executed again when the token has changed meanwhile; what was begun before is closed."""
+    begun: list[frozenset[str]] = []
+    closed: list[frozenset[str]] = []
+
+    async def build(identity: Identity, transport: Transport) -> object:
+        if slow == "context":
+            await world.gate.wait()
+        return Context(identity, transport)
+
+    class Source:
+        """Events of nobody, which knows whom it was opened for."""
+
+        def __init__(self, scopes: frozenset[str]) -> None:
+            self.scopes = scopes
+
+        def __aiter__(self) -> Source:
+            return self
+
+        async def __anext__(self) -> str:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def aclose(self) -> None:
+            closed.append(self.scopes)
+
+    async def subscribe(_root: object, info: Any) -> Source:
+        scopes = info.context.identity.scopes
+        begun.append(scopes)
+        if slow == "source":
+            await world.gate.wait()
+        if "new" in scopes:
+            raise PermissionDenied("listen")
+        return Source(scopes)
+
+    world.schema.type_map["Subscription"].fields["messages"].subscribe = subscribe  # type: ignore[attr-defined]
+    scene = await living(world, NEWER, context=build).admitted("alice:90:old")
+    scene.start("subscription { messages }")
+    await scene.settle()
+    await renewed(scene, "alice:90:new")
+    world.gate.set()
+    [error] = await scene.until_said(1)
+    assert (error["type"], codes_of(error)) == ("error", ["FORBIDDEN"])
+    assert begun == ([{"new"}] if slow == "context" else [{"old"}, {"new"}])
+    assert closed == ([] if slow == "context" else [{"old"}])
+    scene.listener.on_lost(1001)
+
+
+@pytest.mark.parametrize("named", [{"subject": "alice"}, {"session": "session of alice"}])
+async def test_who_is_revoked_while_a_renewal_is_verified_is_out(world: World, named: dict[str, str]) -> None:
+    """The socket ends at once, and the fresh token neither saves it nor says a word."""
+
+    async def authenticate(credentials: Credentials) -> Identity:
+        assert credentials.token is not None
+        if credentials.token.reveal() == "fresh":
+            world.happened.append("verifying")
+            await world.gate.wait()
+        return Identity("alice", session="session of alice", issued_at=scene.clock.wall() - 1)
+
+    scene = living(world, NEWER, authenticate=authenticate)
+    await scene.admitted("stale")
+    scene.start("subscription { messages }")
+    await scene.until(lambda: world.broker.statistics().subscriptions == 1)
+    ping(scene, "fresh")
+    await scene.until(lambda: world.happened == ["verifying"])
+    identity = scene.listener.identity
+    await scene.app.revoke(**named)
+    assert scene.close == (4403, "Session revoked")
+    world.gate.set()
+    await scene.settle()
+    assert (scene.types, scene.kinds[-2:]) == (["pong"], ["refused", "closed"])
+    assert scene.listener.identity is identity
+    assert await scene.listener.wait_ended(seconds=5)
+
+
+async def test_a_fresh_token_whose_session_is_revoked_while_it_is_verified_is_refused(world: World) -> None:
+    """It belongs to another session: the socket stays as it is, until its own end."""
+
+    async def authenticate(credentials: Credentials) -> Identity:
+        assert credentials.token is not None
+        session = credentials.token.reveal()
+        if session == "s2":
+            world.happened.append("verifying")
+            await world.gate.wait()
+        return Identity("alice", session=session, expires_at=scene.clock.wall() + 90)
+
+    scene = living(world, NEWER, authenticate=authenticate)
+    await scene.admitted("s1")
+    ping(scene, "s2")
+    await scene.until(lambda: world.happened == ["verifying"])
+    await scene.app.revoke(session="s2")
+    world.gate.set()
+    await scene.until(lambda: bool(outcomes(scene)))
+    assert outcomes(scene) == [{"seq": 1, "error": "Session revoked"}]
+    assert (scene.listener.identity.session, scene.close) == ("s1", None)
+    scene.clock.advance(90)
+    assert scene.close == EXPIRED
 
 
 async def test_a_failure_of_somebody_as_they_were_is_not_told(world: World) -> None:

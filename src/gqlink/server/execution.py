@@ -78,6 +78,10 @@ class EventResult:
     data: object
 
 
+class _SomebodyElse(Exception):
+    """Somebody else took the place of the one it was begun for."""
+
+
 def _nobody_in_particular() -> object:
     return None
 
@@ -171,7 +175,8 @@ class Execution:
         Args:
             operation: From `prepare`.
             context: Builds what resolvers see, anew for every event.
-            present: As for `run`: an event is executed again when it was executed for somebody else.
+            present: As for `run`: an event is executed again when it was executed for somebody else, and so is the
+                beginning.
 
         Raises:
             RequestError: Variables cannot be coerced, or the subscription does not begin, or its source fails.
@@ -179,8 +184,7 @@ class Execution:
         """
         try:
             async with self._within_time():
-                executor = self._executor(operation, await _settle(context()))
-                source = await _settle(create_source_event_stream(executor))
+                executor, source = await self._subscribe(operation, context, present)
             if not isinstance(source, AsyncIterable):
                 raise RequestError(self._errors.format_all(_errors_of(source)))
             async with self._listening(source) as iterator:
@@ -192,6 +196,24 @@ class Execution:
             if isinstance(exc, asyncio.CancelledError) and is_ending():
                 raise
             raise RequestError([self._errors.format(exc)]) from exc
+
+    async def _subscribe(
+        self, operation: Operation, context: Callable[[], object], present: Callable[[], object]
+    ) -> tuple[Executor[object], object]:
+        """Find the source of events, for one and the same from beginning to end; the caller bounds the time."""
+
+        async def execute() -> tuple[Executor[object], object]:
+            somebody = present()
+            executor = self._executor(operation, await _settle(context()))
+            if present() is not somebody:
+                raise _SomebodyElse
+            source = await _settle(create_source_event_stream(executor))
+            if present() is not somebody:
+                await _close(source)
+                raise _SomebodyElse
+            return executor, source
+
+        return await _execute_for_one(execute, present)
 
     async def _event(
         self, executor: Executor[object], event: object, context: Callable[[], object], present: Callable[[], object]
@@ -287,12 +309,14 @@ def _no_operation(request: Request) -> dict[str, object]:
     return {"message": message, "extensions": {"code": "BAD_USER_INPUT"}}
 
 
-async def _execute_for_one(execute: Callable[[], Awaitable[object]], present: Callable[[], object]) -> object:
+async def _execute_for_one(execute: Callable[[], Awaitable[T]], present: Callable[[], object]) -> T:
     """Execute until nobody else took the place of the one it was executed for; the caller bounds the time."""
     while True:
         somebody = present()
         try:
             result = await execute()
+        except _SomebodyElse:
+            continue
         except Exception:
             if present() is somebody:
                 raise
