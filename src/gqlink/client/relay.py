@@ -159,8 +159,14 @@ class Relay:
         return self._socket
 
     def drop(self, code: int, reason: str) -> None:
-        """Leave every socket at once: from here on nothing of them reaches anybody."""
+        """Leave every socket at once: from here on nothing of them reaches anybody.
+
+        Also one that has gone by itself meanwhile: what it carried is to be written again, or has its outcome.
+        """
+        carrying = dict.fromkeys(each for each in (self._socket, self._live) if each is not None)
+        carrying |= dict.fromkeys([*self._draining, *self._sockets])
         if self._handover is not None:
+            carrying |= dict.fromkeys([self._handover.old, self._handover.new])
             self._handover.turn_back()
         for handover in self._handovers:
             handover.dispose()
@@ -168,8 +174,9 @@ class Relay:
         self._handover = self._live = self._socket = None
         if self._renewing is not None:
             self._renewing.cancel()
-        for socket in self._sockets:
-            self._operations.connection_ended(socket, code=code, reason=reason)
+        for socket in carrying:
+            ending = socket.ending or Ending(None, code, reason)
+            self._operations.connection_ended(socket, code=ending.code, reason=ending.reason)
             socket.close(code, reason)
 
     async def leave(self) -> None:
