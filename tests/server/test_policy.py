@@ -242,14 +242,14 @@ async def test_a_policy_may_ask_for_a_login(world: World, dialect: Dialect) -> N
 
 
 async def test_a_policy_sees_each_event_as_it_was_published(world: World, dialect: Dialect, rights: Rights) -> None:
-    """Together with the operation, when it is about to be sent."""
+    """Together with the operation, when it is about to be resolved, and when it is about to be sent."""
     scene = await listening(world, dialect, rights)
     rights.asked.clear()
     await world.messages.publish("one")
     await scene.until_said(2)
     operation = PolicyOperation("subscription", fields=("messages",), query="subscription { messages }")
-    assert PolicyEvent(operation, data="one") in rights.asked
-    assert len(rights.asked) == 2
+    assert rights.asked.count(PolicyEvent(operation, data="one")) == 2
+    assert len(rights.asked) == 4
     scene.listener.on_lost(1001)
 
 
@@ -273,6 +273,22 @@ async def test_an_event_that_is_refused_ends_its_subscription(world: World, dial
     second = [message["payload"]["data"]["whoAmI"] for message in scene.said if message["id"] == "2"]
     assert second == ["one alice", "secret alice", "two alice"]
     await scene.until(lambda: world.broker.statistics().subscriptions == 1)
+    scene.listener.on_lost(1001)
+
+
+async def test_an_event_that_is_refused_is_not_resolved(world: World, dialect: Dialect, rights: Rights) -> None:
+    """The context may be built, but no resolver of a field runs for somebody who may not know."""
+    rights.secrets = {"secret"}
+    scene = await listening(world, dialect, rights)
+    resolved: list[object] = []
+    for name in ("messages", "whoAmI"):
+        field = world.schema.type_map["Subscription"].fields[name]  # type: ignore[attr-defined]
+        field.resolve = lambda event, _info: resolved.append(event)
+    await world.messages.publish("secret")
+    first, second = await scene.until_said(2)
+    assert codes_of(first) == codes_of(second) == ["FORBIDDEN"]
+    await scene.until(lambda: world.broker.statistics().subscriptions == 0)
+    assert resolved == []
     scene.listener.on_lost(1001)
 
 
@@ -393,15 +409,19 @@ async def test_a_hook_may_close_the_socket_that_is_to_be_told(
     assert caplog.text == ""
 
 
+@pytest.mark.parametrize("at", [1, 2])
 @pytest.mark.parametrize("then", [True, False])
 async def test_a_hook_during_which_the_credential_ends_sends_nothing(
-    world: World, dialect: Dialect, *, then: bool
+    world: World, dialect: Dialect, at: int, *, then: bool
 ) -> None:
-    """The clock is looked at after it as well: the event would leave after the moment."""
+    """The clock is looked at after it as well: the event would leave after the moment, or be resolved after it."""
     scene: Scene
+    asked = 0
 
     def policy(_: Identity, what: PolicyOperation | PolicyEvent) -> bool:
-        if isinstance(what, PolicyEvent):
+        nonlocal asked
+        asked += isinstance(what, PolicyEvent)
+        if isinstance(what, PolicyEvent) and asked == at:
             scene.clock._now += 5  # no timer is on time
             return then
         return True

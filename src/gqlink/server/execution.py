@@ -86,6 +86,10 @@ def _nobody_in_particular() -> object:
     return None
 
 
+def _no_objection(_event: object) -> None:
+    """Let every event be executed."""
+
+
 class Execution:
     """Runs the operations of one schema.
 
@@ -169,6 +173,7 @@ class Execution:
         context: Callable[[], object],
         *,
         present: Callable[[], object] = _nobody_in_particular,
+        check: Callable[[object], None] = _no_objection,
     ) -> AsyncGenerator[EventResult, None]:
         """Run a subscription: yield each result, and close the source at the end, whatever the end is.
 
@@ -177,6 +182,8 @@ class Execution:
             context: Builds what resolvers see, anew for every event.
             present: As for `run`: an event is executed again when it was executed for somebody else, and so is the
                 beginning.
+            check: Called with each event in the step in which its resolvers begin; a `RequestError` that it raises is
+                the end.
 
         Raises:
             RequestError: Variables cannot be coerced, or the subscription does not begin, or its source fails.
@@ -189,7 +196,7 @@ class Execution:
                 raise RequestError(self._errors.format_all(_errors_of(source)))
             async with self._listening(source) as iterator:
                 async for event in iterator:
-                    yield EventResult(await self._event(executor, event, context, present), event)
+                    yield EventResult(await self._event(executor, event, context, present, check), event)
         except (RequestError, SubscriberLagging):
             raise
         except (Exception, asyncio.CancelledError) as exc:
@@ -216,11 +223,17 @@ class Execution:
         return await _execute_for_one(execute, present)
 
     async def _event(
-        self, executor: Executor[object], event: object, context: Callable[[], object], present: Callable[[], object]
+        self,
+        executor: Executor[object],
+        event: object,
+        context: Callable[[], object],
+        present: Callable[[], object],
+        check: Callable[[object], None],
     ) -> bytes:
         async def execute() -> object:
             per_event = executor.build_per_event_executor(event)
             per_event.context_value = await _settle(context())
+            check(event)
             return await _settle(per_event.execute_operation(False))  # noqa: FBT003 -- graphql-core's own call
 
         return await self._answer(execute, present)

@@ -1,8 +1,8 @@
 """One hook that says what somebody may do, and which events they may still get.
 
-It is asked when an operation arrives, over either transport, and once more for every event, in the same synchronous
-step that sends it; so it sees who the connection speaks for now, and must not wait. Whatever is not a plain yes is
-a refusal.
+It is asked when an operation arrives, over either transport, and twice more for every event: before its resolvers run,
+and in the same synchronous step that sends it; so it sees who the connection speaks for now, and must not wait.
+Whatever is not a plain yes is a refusal.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ class PolicyOperation:
 
 @dataclass(frozen=True, slots=True)
 class PolicyEvent:
-    """One event of a subscription, about to be sent.
+    """One event of a subscription, about to be resolved, or about to be sent.
 
     Args:
         operation: The subscription.
-        data: What its source yielded: what the topic published, before any resolver saw it.
+        data: What its source yielded: what the topic published, before any field was resolved.
     """
 
     operation: PolicyOperation

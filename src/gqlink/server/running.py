@@ -7,7 +7,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from gqlink.errors import SessionRevoked, SubscriberLagging, TokenExpired
+from gqlink.errors import LoginRequired, PermissionDenied, SessionRevoked, SubscriberLagging, TokenExpired
 from gqlink.protocol import CloseCode
 from gqlink.server.documents import is_subscription
 from gqlink.server.execution import RequestError
@@ -114,7 +114,8 @@ class Runner:
         self._socket.complete(running)
 
     async def _run_subscription(self, running: Running, operation: Operation) -> None:
-        events = self._host.execution.events(operation, self._context, present=self._present)
+        check = partial(self._check_event, running)
+        events = self._host.execution.events(operation, self._context, present=self._present, check=check)
         try:
             async for result in events:
                 self._socket.deliver(running, result.payload, about=running.event(result.data))
@@ -124,6 +125,18 @@ class Runner:
             self._socket.complete(running)
         finally:
             await events.aclose()
+
+    def _check_event(self, running: Running, data: object) -> None:
+        """Let an event's resolvers run only if it may be sent as things are; it is asked about again when it is."""
+        about = running.event(data)
+        if about is None:
+            return
+        try:
+            check_policy(self._host.policy, self._socket.identity, about)
+        except (LoginRequired, PermissionDenied) as exc:
+            raise RequestError([self._host.errors.format(exc)]) from exc
+        if not running.live or self._socket.has_expired():
+            raise RequestError([])  # the hook has ended it, or the credential has; nobody is told anything
 
     def _present(self) -> Identity:
         return self._socket.identity
