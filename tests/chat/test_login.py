@@ -204,11 +204,16 @@ async def test_a_database_that_is_down_is_not_a_refusal(
 
 
 async def test_too_many_logins_at_once_are_told_to_come_again(
-    client: httpx2.AsyncClient, hasher: PasswordHasher
+    client: httpx2.AsyncClient, hasher: PasswordHasher, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The hasher takes no more."""
+    """The hasher takes no more; the log has a line for it and no traceback."""
     await hasher.aclose()
-    assert error(await client.post("/login", json=RIGHT))[0] == 503
+    answer = await client.post("/login", json=RIGHT)
+    assert (error(answer)[:2], answer.headers["retry-after"]) == ((503, "UNAVAILABLE"), "1")
+    [record] = [each for each in caplog.records if each.name.startswith("gqlink")]
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
+    assert record.message.startswith("/login could not be answered: ")
+    assert record.message.endswith("the password hasher is closed")
 
 
 async def test_a_client_that_goes_away_in_the_middle_harms_nobody(login: Post) -> None:

@@ -101,10 +101,13 @@ class Post:
             log.info("%s refused: %s", request.url.path, exc)
             headers = {"www-authenticate": "Bearer"}
             return PostRefused(401, "UNAUTHENTICATED", f"{exc.reason}.", headers=headers).answer()
-        except (StoreUnavailable, AuthUnavailable):
+        except StoreUnavailable:
             log.exception("%s could not be answered", request.url.path)
-            message = "Logging in is not possible at the moment; try again soon."
-            return PostRefused(503, "UNAVAILABLE", message, headers={"retry-after": "1"}).answer()
+            return _unavailable()
+        except AuthUnavailable as exc:
+            # Too much at once is no fault to be traced; and why a session could not be ended has been logged already.
+            log.warning("%s could not be answered: %s", request.url.path, exc)
+            return _unavailable()
 
     def _refuse_strangers(self, request: Request) -> None:
         headers = request.headers
@@ -156,6 +159,11 @@ def json_answer(
 ) -> JSONResponse:
     """Write an answer that nobody may keep."""
     return JSONResponse(content, status_code=status, headers={"cache-control": "no-store", **(headers or {})})
+
+
+def _unavailable() -> JSONResponse:
+    message = "Logging in is not possible at the moment; try again soon."
+    return PostRefused(503, "UNAVAILABLE", message, headers={"retry-after": "1"}).answer()
 
 
 async def _body(request: Request) -> bytes:
