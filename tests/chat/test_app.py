@@ -44,6 +44,16 @@ async def ask(client: httpx2.AsyncClient, query: str, *, headers: dict[str, str]
     return (await client.post("/graphql", json={"query": query}, headers=headers)).json()
 
 
+def cookie_of(client: httpx2.AsyncClient) -> str:
+    return f"gqlink_refresh={client.cookies.get('gqlink_refresh', path='/refresh')}"
+
+
+async def refresh(client: httpx2.AsyncClient, cookie: str) -> int:
+    client.cookies.clear()
+    headers = {"origin": "http://localhost:9000", "cookie": cookie}
+    return (await client.post("/refresh", headers=headers)).status_code
+
+
 async def test_absent_credentials_are_nobody(signer: TokenSigner) -> None:
     """Whoever has not logged in may still look for the door."""
     assert await token_authentication(signer)(Credentials()) is ANONYMOUS
@@ -141,6 +151,23 @@ async def test_what_is_revoked_while_the_server_starts_is_known_to_it(
     async with served(create_app(settings)) as client:
         assert "data" in str(await ask(client, "{ viewer { name } }", headers=headers))
         assert steps == ["newest", "load"]
+
+
+async def test_a_cookie_rotates_on_over_a_restart(tmp_path: Path) -> None:
+    """The one before still gets the same successor; an older one ends the session, whichever server wrote it."""
+    settings = ChatSettings(data_dir=tmp_path, demo=True)
+    async with served(create_app(settings)) as client:
+        assert (await client.post("/login", json=ALICE | {"cookie": True})).status_code == 200
+        first = cookie_of(client)
+        assert await refresh(client, first) == 200
+        second = cookie_of(client)
+    async with served(create_app(settings)) as client:
+        assert await refresh(client, first) == 200
+        assert cookie_of(client) == second != first
+        assert await refresh(client, second) == 200
+        third = cookie_of(client)
+    async with served(create_app(settings)) as client:
+        assert [await refresh(client, each) for each in (first, third)] == [401, 401]
 
 
 async def test_health_follows_the_database(tmp_path: Path) -> None:

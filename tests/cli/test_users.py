@@ -27,8 +27,9 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
-def post(url: str, body: object) -> tuple[int, dict[str, str]]:
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
+def post(url: str, body: object, *, token: str | None = None) -> tuple[int, dict[str, str]]:
+    headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, json.load(answer)
@@ -41,6 +42,10 @@ def log_in(url: str, name: str) -> dict[str, str]:
     status, grant = post(f"{url}/login", {"name": name, "password": f"{name}123"})
     assert status == 200, grant
     return grant
+
+
+def ask(url: str, token: str) -> int:
+    return post(f"{url}/graphql", {"query": "{ viewer { name } }"}, token=token)[0]
 
 
 def id_of(grant: dict[str, str]) -> str:
@@ -76,6 +81,21 @@ async def test_sessions_are_listed_and_ended_beside_a_running_server(home: Home)
     assert all_of_alice.out == "Ended 1 session of alice.\n"
     assert alice.out == "alice is not logged in.\n"
     assert not any(each.err or each.code for each in (listed, one, all_of_alice, alice))
+
+
+async def test_sessions_are_ended_while_the_server_is_down(home: Home) -> None:
+    """The next start knows: neither token is of use any more, and another account's are."""
+    async with home.serving("--demo") as (url, server):
+        alice, bob = log_in(url, "alice"), log_in(url, "bob")
+        await server.stop()
+    revoked = await home.run("users", "revoke", "alice", "--demo")
+    async with home.serving("--demo") as (url, _):
+        asked = [ask(url, each["token"]) for each in (alice, bob)]
+        refreshed = [post(f"{url}/refresh", {"refreshToken": each["refreshToken"]})[0] for each in (alice, bob)]
+        again = log_in(url, "alice")
+        assert ask(url, again["token"]) == 200
+    assert (revoked.code, revoked.out) == (0, "Ended 1 session of alice.\n")
+    assert (asked, refreshed) == ([401, 200], [401, 200])
 
 
 async def test_a_name_that_nobody_has_is_one_sentence(home: Home) -> None:
