@@ -50,10 +50,14 @@ class Tally:
     Attributes:
         counts: By name.
         last: By (token id, session, subject, expiry): the moment of the last event executed for it.
+        began_at: On the monotonic clock.
+        lost_at: By minute.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     last: dict[tuple[str, str, str, float], float] = field(default_factory=dict)
+    began_at: float = field(default_factory=time.monotonic)
+    lost_at: Counter[int] = field(default_factory=Counter)
 
 
 class LifeClient:
@@ -75,6 +79,7 @@ class LifeClient:
         self._client = Client(link)
         self._expected: object = None
         self._previous: int | None = None
+        self._over = asyncio.Event()
 
     async def live(self, until: float) -> None:
         """Go on until a moment of the monotonic clock."""
@@ -87,17 +92,27 @@ class LifeClient:
                 await asyncio.gather(listening, return_exceptions=True)
 
     async def _lead(self, until: float) -> None:
-        await asyncio.sleep(self._dice.uniform(0, min(60.0, self._options.seconds / 2)))
+        await asyncio.sleep(self._dice.uniform(0, min(120.0, self._options.seconds / 2)))
         await self._log_in()
         while (left := until - time.monotonic()) > 0:
             stay = left if self._options.steady else self._dice.expovariate(1 / self._options.stay)
-            await asyncio.sleep(min(stay, left))
+            await self._wait(min(stay, left))
             if self._options.steady or until <= time.monotonic():
                 continue
             if self._account.identity is None or self._dice.choice([True, False]):
                 await self._log_in()  # as somebody else, most of the time
             else:
                 await self._log_out()
+
+    async def _wait(self, seconds: float) -> None:
+        """Stay as one is, or until the session is over, and a little longer: people do not come back at once."""
+        self._over.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+                await asyncio.sleep(self._dice.uniform(0, 10))
+        except TimeoutError:
+            pass
 
     async def _log_in(self) -> None:
         name = f"user{self._dice.randrange(self._options.accounts)}"
@@ -130,6 +145,7 @@ class LifeClient:
                     async for event in events:
                         self._judge(event)
             except GqlinkError as exc:
+                self._over.set()
                 self._count(f"ended: {type(exc).__name__} {getattr(exc, 'reason', '') or exc}")
             self._previous = None
             await asyncio.sleep(0.05)
@@ -150,6 +166,7 @@ class LifeClient:
             step = beat["number"] - self._previous
             if step > 1:
                 self._count("lost", step - 1)
+                self._tally.lost_at[int((time.monotonic() - self._tally.began_at) // 60) + 1] += step - 1
             elif step < 1:
                 self._count("doubled")
         self._previous = max(beat["number"], self._previous or 0)
@@ -226,6 +243,8 @@ async def _run(options: argparse.Namespace) -> int:
     print(f"{options.clients} clients, tokens of {options.token_seconds:g} s, {options.seconds:g} s")
     for name in ("delivered", "WRONG", "EXPIRED", "REVOKED", "lost", "doubled"):
         print(f"  {name:<10} {counts.pop(name, 0):>10,}")
+    if tally.lost_at:
+        print("  lost by minute:", ", ".join(f"{minute}: {count}" for minute, count in sorted(tally.lost_at.items())))
     print(f"  the latest event after a revocation on the other node: {latest * 1000:.0f} ms")
     print(f"  revocation orders: {len(facts['orders']):,}")
     for title, counter in (("clients", counts), ("sockets", Counter(facts["sockets"]))):
@@ -247,7 +266,7 @@ def _main() -> None:
     parser.add_argument("--events", type=float, default=4.0, help="a second")
     parser.add_argument("--accounts", type=int, default=40)
     parser.add_argument("--stay", type=float, default=240.0, help="seconds between changes of one client, on average")
-    parser.add_argument("--revocations", type=float, default=1.0, help="a second, on average")
+    parser.add_argument("--revocations", type=float, default=0.3, help="a second, on average")
     parser.add_argument("--steady", action="store_true", help="no logouts, switches or revocations")
     parser.add_argument("--log", default="CRITICAL", help="level of the clients' log, such as INFO")
     options = parser.parse_args()
