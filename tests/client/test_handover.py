@@ -681,3 +681,18 @@ async def test_the_source_knows_the_end_where_the_server_does_not_tell(peer: Pee
         assert link.state.expires_in == LIFE - 1.0
         peer.publish(2)
         assert await take(events, 3) == [0, 1, 2]
+
+
+async def test_a_server_that_calls_every_token_ended_gets_a_socket_a_second(peer: Peer, clock: FakeClock) -> None:
+    """The pace is the link's, whichever socket it is on."""
+    peer.script.expires_in = 0.0
+    source = Source("alice-1", *(f"alice-{n}" for n in range(2, 20)))
+    link = WebSocketLink(peer.url, auth=source, clock=clock)
+    async with Client(link) as client, client.subscribe(SUBSCRIPTION):
+        for sockets in range(2, 6):
+            await live(peer, link, sockets)
+            await until(lambda: len(peer.open) == 1)
+            clock.advance(0.9)
+            await turns(50)
+            assert len(peer.sockets) == sockets
+            clock.advance(0.1)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from gqlink.client.renewal import RenewalSchedule
+from gqlink.client.renewal import RenewalPace, RenewalSchedule
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,18 @@ def test_it_is_due_from_the_moment_on() -> None:
     """And not before."""
     schedule = RenewalSchedule(100.0, now=0.0, chance=0.0)
     assert [schedule.is_due(now) for now in (0.0, 64.9, 65.0, 99.0)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(("life", "due"), [(0.0, 1.0), (0.05, 1.0), (1.5, 1.0), (3.0, 2.25), (100.0, 75.0)])
+def test_a_second_lies_between_two_renewals(life: float, due: float) -> None:
+    """Even where that is too late; the first one waits for nothing, and a second later nothing is left of it."""
+    pace = RenewalPace()
+    assert RenewalSchedule(0.0, now=1000.0, chance=0.7, earliest=pace.earliest).due == 1000.0
+    pace.renewed(now=1000.0)
+    schedule = RenewalSchedule(life, now=1000.0, chance=2 / 3, earliest=pace.earliest)
+    assert schedule.due == pytest.approx(1000.0 + due)
+    assert schedule.ends_at == 1000.0 + life
+    assert RenewalSchedule(0.0, now=1002.0, chance=0.5, earliest=pace.earliest).due == 1002.0
 
 
 def test_an_attempt_that_failed_is_made_again_until_the_end() -> None:

@@ -431,3 +431,18 @@ async def test_what_differs_in_more_than_the_token_takes_a_second_socket(peer: P
         await subscribed(peer, 2)
         assert socket.renewals == []
     assert peer.inits == [{"accessToken": "alice-1", "count": 0}, {"accessToken": "alice-2", "count": 1}]
+
+
+async def test_a_server_that_calls_every_token_ended_is_asked_once_a_second(peer: Peer, clock: FakeClock) -> None:
+    """Its clock may be ahead; neither it nor whoever gives tokens is asked in a storm."""
+    peer.script.expires_in = 0.0
+    source = Source("alice-1", *(f"alice-{n}" for n in range(2, 20)))
+    link = WebSocketLink(peer.url, auth=source, clock=clock)
+    async with Client(link) as client, client.subscribe(SUBSCRIPTION):
+        socket = await live(peer, link)
+        for renewed in range(1, 5):
+            await until(lambda: link.state.renewed == renewed)  # noqa: B023 -- it is called here and now
+            clock.advance(0.9)
+            await turns(50)
+            assert len(socket.renewals) == len(source.stale) == renewed
+            clock.advance(0.1)

@@ -1,7 +1,9 @@
 """When to renew the credential of a live socket: a small machine without a clock and without a socket.
 
 Somewhere between 65 and 80 % of its life, so that clients that logged in together do not come back together, and half
-a second before its end at least, which is what matters to a token of a few seconds. An attempt that failed is made
+a second before its end at least, which is what matters to a token of a few seconds. But a second after the renewal
+before at least, also where that was on another socket: a server that calls every token as good as ended, such as one
+whose clock is ahead, is not asked in a storm. An attempt that failed is made
 again after a growing pause, which shrinks with what is left: a provider that is back in the last moment is in time.
 """
 
@@ -10,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-__all__ = ("RenewalSchedule",)
+__all__ = ("RenewalPace", "RenewalSchedule")
 
 _EARLIEST: Final = 0.65
 _SPREAD: Final = 0.15
@@ -19,8 +21,29 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 _SHORTEST_PAUSE: Final = 0.1
 _ANSWER_SECONDS: Final = 10.0
+_APART_SECONDS: Final = 1.0
 # Nobody waits so long; and a timer for more would be too far away for the event loop.
 _FOR_EVER: Final = 10 * 365 * 86400.0
+
+
+class RenewalPace:
+    """When a link has last renewed, on whichever socket: what keeps its renewals apart."""
+
+    def __init__(self) -> None:
+        self._renewed_at = -math.inf
+
+    @property
+    def earliest(self) -> float:
+        """When the next renewal may be due, on the clock of `renewed`."""
+        return self._renewed_at + _APART_SECONDS
+
+    def renewed(self, *, now: float) -> None:
+        """Take note of a renewal.
+
+        Args:
+            now: The current time, in seconds of any monotonic clock.
+        """
+        self._renewed_at = now
 
 
 class RenewalSchedule:
@@ -30,16 +53,18 @@ class RenewalSchedule:
         remaining: For how many seconds it lasts from now; None, or more than ten years, for ever.
         now: The current time, in seconds of any monotonic clock.
         chance: A random number from 0 to 1, for the spread.
+        earliest: When it may be due at the earliest, even if that is too late.
     """
 
-    def __init__(self, remaining: float | None, *, now: float, chance: float) -> None:
+    def __init__(self, remaining: float | None, *, now: float, chance: float, earliest: float = -math.inf) -> None:
         self.ends_at: float | None = None
         self.due: float | None = None
         self._failures = 0
         if remaining is not None and math.isfinite(remaining) and remaining <= _FOR_EVER:
             life = max(remaining, 0.0)
             self.ends_at = now + life
-            self.due = now + max(life / 2, min(life * (_EARLIEST + _SPREAD * chance), life - _MARGIN_SECONDS))
+            after = max(life / 2, min(life * (_EARLIEST + _SPREAD * chance), life - _MARGIN_SECONDS))
+            self.due = max(now + after, earliest)
 
     def is_due(self, now: float) -> bool:
         """Say whether the moment has come."""

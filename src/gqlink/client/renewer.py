@@ -67,6 +67,7 @@ class Renewer:
     def __init__(self, settings: LinkSettings, *, recovery: Recovery, socket: Socket, host: Host) -> None:
         self._clock = settings.clock
         self._params = settings.params
+        self._pace = settings.pace
         self._recovery = recovery
         self._socket = socket
         self._host = host
@@ -184,6 +185,7 @@ class Renewer:
             self._recovery.remember(ConnectionRefused(CloseCode.FORBIDDEN, outcome.error), credential)
             return _Result.REFUSED
         self._socket.credential = credential
+        self._pace.renewed(now=self._clock.now())
         self.schedule = self._plan(outcome.expires_in)
         self._host.renewed(self.remaining)
         return _Result.DONE
@@ -207,6 +209,7 @@ class Renewer:
                 socket.close(CloseCode.NORMAL)
         if handover is None:
             return _Result.LATER  # no renewal, but a change, and the link follows it
+        self._pace.renewed(now=self._clock.now())  # now: when the overlap is over, this task may be, too
         await self._until(lambda: not handover.running, None)
         return _Result.DONE if handover.succeeded else _Result.LATER
 
@@ -232,7 +235,9 @@ class Renewer:
         ends_at = self._socket.credential.expires_at
         if expires_in is None and ends_at is not None:
             expires_in = ends_at - self._clock.now()
-        schedule = RenewalSchedule(expires_in, now=self._clock.now(), chance=self._clock.chance())
+        schedule = RenewalSchedule(
+            expires_in, now=self._clock.now(), chance=self._clock.chance(), earliest=self._pace.earliest
+        )
         self._socket.expires_at = schedule.ends_at
         return schedule
 

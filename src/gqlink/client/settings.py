@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from gqlink.client.renewal import RenewalPace
 
 if TYPE_CHECKING:
     import ssl
@@ -22,7 +24,7 @@ __all__ = ("LinkSettings",)
 
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
-    """Everything that a link keeps to; `WebSocketLink` says what each means."""
+    """Everything that a link keeps to; `WebSocketLink` says what each means. `pace` is its memory."""
 
     url: str
     params: Params
@@ -42,3 +44,4 @@ class LinkSettings:
     proxy: str | None
     on_frame: OnFrame | None
     on_state: Callable[[LinkState], object] | None
+    pace: RenewalPace = field(default_factory=RenewalPace)
