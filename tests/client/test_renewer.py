@@ -446,3 +446,39 @@ async def test_a_server_that_calls_every_token_ended_is_asked_once_a_second(peer
             await turns(50)
             assert len(socket.renewals) == len(source.stale) == renewed
             clock.advance(0.1)
+
+
+async def test_a_token_that_the_server_repeats_is_not_logged(
+    peer: Peer, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither the one that it does not take nor the one before."""
+    peer.script.outcomes = ["cannot take alice-second-secret after alice-first-secret"]
+    link = WebSocketLink(peer.url, auth=Source("alice-first-secret", "alice-second-secret"), clock=clock)
+    caplog.set_level("DEBUG")
+    async with Client(link) as client, client.subscribe(SUBSCRIPTION):
+        await live(peer, link)
+        clock.advance(DUE)
+        await until(lambda: "did not renew" in caplog.text)
+    assert "cannot take" in caplog.text
+    assert "secret" not in caplog.text
+
+
+async def test_what_is_concealed_does_not_grow_with_the_renewals(peer: Peer, clock: FakeClock) -> None:
+    """What was presented first and the last eight tokens are; a server that repeats an older one is late."""
+    shown: list[SocketFrame] = []
+    tokens = [f"alice-secret{n:02}" for n in range(12)]
+    link = WebSocketLink(peer.url, auth=Source(*tokens), clock=clock, on_frame=shown.append)
+    async with Client(link) as client, client.subscribe(SUBSCRIPTION) as events:
+        socket = await live(peer, link)
+        for renewed in range(1, 12):
+            clock.advance(DUE)
+            await until(lambda: link.state.renewed == renewed)  # noqa: B023 -- it is called here and now
+            await turns()
+        socket.publish(tokens)
+        await anext(events)
+        socket.close(4400, " ".join(tokens[3:]))
+        await until(lambda: shown[-1].type == "close")
+    event = next(frame for frame in shown if frame.type == "next")
+    for text in (str(event.payload), str(shown[-1].payload)):
+        assert "alice-secret03" in text
+        assert not any(token in text for token in [tokens[0], *tokens[4:]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -13,12 +14,14 @@ if TYPE_CHECKING:
 
     from gqlink.client.clock import Clock
 
-__all__ = ("Direction", "FrameWatcher", "OnFrame", "SocketFrame", "conceal", "find_secrets")
+__all__ = ("Direction", "FrameWatcher", "OnFrame", "Secrets", "SocketFrame", "conceal", "find_secrets")
 
 Direction: TypeAlias = Literal["sent", "received"]
 
 # Shorter texts in a payload say something else, such as a room or a locale, and stand in other frames too.
 _CREDENTIAL_CHARACTERS: Final = 8
+# Each costs memory, and time with every frame; a server that repeats a token does so soon.
+_RENEWALS_REMEMBERED: Final = 8
 
 _log: Final = logging.getLogger("gqlink.client")
 
@@ -50,6 +53,24 @@ class SocketFrame:
 OnFrame: TypeAlias = "Callable[[SocketFrame], object]"
 
 
+class Secrets:
+    """The texts that may not be shown of one socket: what it presented first, and with its last eight renewals.
+
+    Args:
+        first: What it presented first.
+    """
+
+    def __init__(self, first: frozenset[str]) -> None:
+        self._first = first
+        self._renewals: deque[frozenset[str]] = deque(maxlen=_RENEWALS_REMEMBERED)
+        self.known = first
+
+    def add(self, secrets: frozenset[str]) -> None:
+        """Take note of those of another renewal."""
+        self._renewals.append(secrets)
+        self.known = self._first.union(*self._renewals)
+
+
 class FrameWatcher:
     """Shows one socket's frames to a hook, which can do no harm by raising.
 
@@ -64,15 +85,15 @@ class FrameWatcher:
         self._hook = hook
         self._socket = socket
         self._clock = clock
-        self._secrets = secrets
+        self._secrets = Secrets(secrets)
 
     def conceal(self, secrets: frozenset[str]) -> None:
-        """Take note of further texts that may not be shown."""
-        self._secrets |= secrets
+        """Take note of further texts that may not be shown: those of a renewal."""
+        self._secrets.add(secrets)
 
     def text(self, direction: Direction, data: bytes) -> None:
         """Show a text frame."""
-        match hide(redact_text(data), self._secrets):
+        match hide(redact_text(data), self._secrets.known):
             case {"type": str(kind), **members}:
                 identifier = members.get("id")
                 self._show(direction, kind, members.get("payload"), None if identifier is None else str(identifier))
@@ -85,7 +106,7 @@ class FrameWatcher:
 
     def closed(self, direction: Direction, code: int, reason: str) -> None:
         """Show a close frame, or that the connection broke without one."""
-        self._show(direction, "close", {"code": code, "reason": conceal(reason, self._secrets)})
+        self._show(direction, "close", {"code": code, "reason": conceal(reason, self._secrets.known)})
 
     def binary(self, size: int) -> None:
         """Show that a binary frame came."""

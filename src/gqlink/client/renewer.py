@@ -179,7 +179,7 @@ class Renewer:
             _log.info("the server did not answer a renewal in time")
             return _Result.LATER
         if outcome.error is not None:
-            _log.info("the server did not renew: %s", outcome.error)
+            _log.info("the server did not renew: %s", self._socket.conceal(outcome.error))
             if outcome.error not in _REFUSALS:
                 return _Result.LATER
             self._recovery.remember(ConnectionRefused(CloseCode.FORBIDDEN, outcome.error), credential)

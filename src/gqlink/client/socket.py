@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from picows import WSListener, WSMsgType, WSTransport
 
 from gqlink.client.ending import Ending
-from gqlink.client.frames import conceal
+from gqlink.client.frames import Secrets, conceal
 from gqlink.errors import ConnectionClosed, LocalProtocolError
 from gqlink.protocol import (
     AckAddition,
@@ -82,7 +82,7 @@ class Socket(WSListener):
         self.gone = False
         self._connection = connection
         self.credential = credential
-        self._secrets = credential.secrets
+        self._secrets = Secrets(credential.secrets)
         self._clock = clock
         self._on_event = on_event
         self._on_gone = on_gone
@@ -137,14 +137,18 @@ class Socket(WSListener):
 
         Args:
             payload: What to say.
-            secrets: Texts in it that nobody may be shown, from now on.
+            secrets: Texts in it that nobody may be shown, until eight renewals later.
         """
-        self._secrets |= secrets
+        self._secrets.add(secrets)
         if self._watcher:
             self._watcher.conceal(secrets)
         with suppress(ConnectionClosed):
             self._connection.ping(payload)
             self._flush()
+
+    def conceal(self, text: str) -> str:
+        """Return what the server said without what it was given: it may repeat that; errors and logs do not."""
+        return str(conceal(text, self._secrets.known))
 
     def close(self, code: int, reason: str = "") -> None:
         """End the connection; the TCP connection follows within a second. Harmless when it is over."""
@@ -245,17 +249,13 @@ class Socket(WSListener):
 
     def _end(self, closed: Closed) -> None:
         since = self._acknowledged_at
-        # A server may repeat what it was given; errors and logs do not.
-        closed = Closed(closed.code, self._conceal(closed.reason), closed.by)
+        closed = Closed(closed.code, self.conceal(closed.reason), closed.by)
         self.ending = Ending.closed(
             closed,
             dialect=self._connection.dialect,
             stayed_seconds=None if since is None else self._clock.now() - since,
-            refusal=None if self._refusal is None else self._conceal(self._refusal),
+            refusal=None if self._refusal is None else self.conceal(self._refusal),
         )
-
-    def _conceal(self, text: str) -> str:
-        return str(conceal(text, self._secrets))
 
     def _flush(self) -> None:
         """Write what the machine wants to say; the one place that writes."""
