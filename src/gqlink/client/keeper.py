@@ -246,12 +246,12 @@ class Keeper:
         """Stay with the socket, or its successor, to the end; the one place that waits."""
         while (socket := await self._relay.successor()) is not None and socket.ending is None:
             if self._presenter.is_behind:
-                ending = await self._follow_change()
+                ending = await self._follow_change(socket)
                 if ending is not None:
                     return ending
                 continue
             if socket.acknowledged:
-                self._relay.go_live(socket, nudged=self._presenter.has_newer)
+                self._relay.go_live(socket, nudged=self._presenter.has_newer, changed=bool(self._followers))
                 self._recovery.acknowledged()
                 self._followers.settle()
                 if self._is_idle():
@@ -261,15 +261,16 @@ class Keeper:
             socket.expire()
         return Ending(None) if socket is None or socket.ending is None else socket.ending
 
-    async def _follow_change(self) -> Ending | None:
+    async def _follow_change(self, socket: Socket) -> Ending | None:
         """Leave every socket if the credential is another one; None where it is the same."""
-        if await self._presenter.differs(self._relay.credentials()):
+        if await self._presenter.differs(socket.credential):
             await self._drop()  # whoever logs out does not wait for a slow function before the sockets go
         fresh = await self._presenter.ask(connected=self._relay.socket is not None)
         if isinstance(fresh, Ending):
             await self._drop()  # who it should be is unknown: nobody is better than the one before
             return fresh
-        if any(fresh.fingerprint == known.fingerprint for known in self._relay.credentials()):
+        if self._relay.speaks_as(fresh):
+            self._relay.confirm()
             return None
         await self._drop()
         self._next = fresh

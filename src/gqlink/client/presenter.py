@@ -14,8 +14,6 @@ from gqlink.errors import GqlinkError
 from gqlink.protocol import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from gqlink.client.followers import Followers
     from gqlink.client.params import Credential
     from gqlink.client.recovery import Recovery
@@ -67,8 +65,8 @@ class Presenter:
         """Count a renewal that the source tells of."""
         self._renewals += 1
 
-    async def differs(self, known: Sequence[Credential]) -> bool:
-        """Say whether the source has told of a change, and has another token than those that speak."""
+    async def differs(self, known: Credential) -> bool:
+        """Say whether the source has told of a change, and has another token than the one that was presented."""
         told, self._told_by_source = self._told_by_source, False
         if not told:
             return False
@@ -76,7 +74,7 @@ class Presenter:
             token = await self._params.token()
         except GqlinkError:
             return True
-        return all(token != credential.sourced for credential in known)
+        return token != known.sourced
 
     async def has_another(self, credential: Credential) -> bool:
         """Say whether the source has another token by now, without having told: another process has logged in."""

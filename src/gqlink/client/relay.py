@@ -86,6 +86,8 @@ class Relay:
         self._renewing: asyncio.Task[None] | None = None
         self._renewed = 0
         self._speaker: tuple[Credential, AckAddition | None] | None = None
+        # Whether a renewal has brought another token since, of which no server says for whom it stands.
+        self._unconfirmed = False
 
     @property
     def socket(self) -> Socket | None:
@@ -108,31 +110,50 @@ class Relay:
             return _is_nobody(credential, self._speaker[1])
         return credential.anonymous
 
-    def credentials(self) -> list[Credential]:
-        """Return what speaks now, or is about to: of the socket, its successor, and a renewal under way."""
-        found = [self._socket.credential] if self._socket is not None else []
-        if self._handover is not None:
-            found.append(self._handover.new.credential)
-        if self._renewer is not None and self._renewer.candidate is not None:
-            found.append(self._renewer.candidate)
-        return found
+    def speaks_as(self, credential: Credential) -> bool:
+        """Say whether whatever is heard, or is about to be, speaks for whom a credential stands for.
+
+        The one that is attended to has presented it; a renewal under way, a successor or one that drains counts for
+        another person's unless it presents the same, or the server has said that it speaks for the same subject.
+        """
+        socket = self._socket
+        if socket is None or socket.credential.fingerprint != credential.fingerprint:
+            return False
+        candidate = None if self._renewer is None else self._renewer.candidate
+        if candidate is not None and candidate.fingerprint != credential.fingerprint:
+            return False
+        others = [*self._draining] if self._handover is None else [*self._draining, self._handover.new]
+        return all(
+            each.credential.fingerprint == credential.fingerprint or _is_told_same(socket.addition, each.addition)
+            for each in others
+        )
+
+    def confirm(self) -> None:
+        """Take note that the socket speaks for whom it should; a renewal may have brought that about unsaid."""
+        if self._unconfirmed:
+            self._operations.discard_buffers("a renewal may have changed for whom the socket speaks")
+            self._unconfirmed = False
 
     def attend(self, socket: Socket) -> None:
         """Take a new socket; it may not be acknowledged yet."""
         self._socket = socket
 
-    def go_live(self, socket: Socket, *, nudged: bool) -> None:
+    def go_live(self, socket: Socket, *, nudged: bool, changed: bool) -> None:
         """Put every operation to work that no socket carries; the socket is acknowledged.
 
         Args:
             socket: The one that is attended to.
             nudged: Whether there may be another token since its credential was asked for.
+            changed: Whether somebody waits until a change is followed.
         """
         if self._live is not None:
             return
+        if changed:
+            self.confirm()
         speaker = (socket.credential, socket.addition)
         if self._speaker is not None and not _same_speaker(self._speaker, speaker):
             self._operations.discard_buffers("the socket speaks for somebody else now")
+            self._unconfirmed = False
         self._speaker = speaker
         self._live = socket
         self._renewed = 0
@@ -246,6 +267,7 @@ class Relay:
         await self._stop_renewing()
         self._socket = new = handover.new
         self._speaker = (new.credential, new.addition)
+        self._unconfirmed |= not _is_told_same(handover.old.addition, new.addition)
         self._renewed += 1
         self._drain(handover.old)
         self._keep_fresh(new, nudged=False)
@@ -336,6 +358,11 @@ def _is_nobody(credential: Credential, addition: AckAddition | None) -> bool:
 def _same_subject(before: AckAddition | None, now: AckAddition | None) -> bool:
     """Say whether two sockets speak for the same subject; where no server tells, whoever gave both tokens knows."""
     return before is None or now is None or before.subject == now.subject
+
+
+def _is_told_same(one: AckAddition | None, other: AckAddition | None) -> bool:
+    """Say whether the server says of two sockets that they speak for the same subject."""
+    return one is not None and other is not None and one.subject == other.subject
 
 
 def _same_speaker(before: tuple[Credential, AckAddition | None], now: tuple[Credential, AckAddition | None]) -> bool:
