@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -116,25 +117,33 @@ async def test_nothing_falls_between_loading_and_listening() -> None:
 async def test_who_cannot_load_is_not_ready_and_tries_again(
     fault: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each call is answered by an attempt of its own, until one succeeds; what failed is for the log."""
+    """Each call is answered by an attempt of its own, until one succeeds; what failed is for the log, by its kind."""
     async with listening() as node:
         node.fault = fault
         for _ in range(3):
             assert "secret" not in await node.refuses()
-        assert "nobody new is let in" in caplog.text
+        kind = "AuthUnavailable" if isinstance(fault, asyncio.CancelledError) else type(fault).__name__
+        assert f"nobody new is let in until they are: {kind}" in caplog.text
+        assert "secret" not in caplog.text
         node.fault = None
         await node.control.ready()
 
 
 @pytest.mark.parametrize("fault", [ConnectionRefusedError("secret"), asyncio.CancelledError()])
-async def test_who_cannot_listen_is_not_ready_and_tries_again(fault: BaseException) -> None:
-    """Likewise; without listening nothing is loaded."""
+@pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
+async def test_who_cannot_listen_is_not_ready_and_tries_again(
+    fault: BaseException, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Likewise; without listening nothing is loaded. What a broker says may hold a password: only DEBUG shows it."""
+    caplog.set_level(level, "gqlink.server")
     async with listening() as node:
         node.broker.fault = fault
         assert "secret" not in await node.refuses()
         assert node.loads == 0
         node.broker.fault = None
         await node.control.ready()
+    assert type(fault).__name__ in caplog.text
+    assert ("secret" in caplog.text) == (level == logging.DEBUG and "secret" in str(fault))
 
 
 async def test_a_store_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -455,9 +455,12 @@ async def test_without_a_store_nothing_is_waited_for(world: World) -> None:
 
 @pytest.mark.parametrize("fails", ["store", "broker", "both"])
 async def test_what_fails_is_told_and_the_rest_is_done(
-    world: World, fails: str, monkeypatch: pytest.MonkeyPatch
+    world: World, fails: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The sockets here are closed in any case; repeated when all is well again, it is complete."""
+    """The sockets here are closed in any case; repeated when all is well again, it is complete.
+
+    The log names the kind of failure: the words of a broker or a store may hold a password.
+    """
     store = ListStore()
     async with nodes(world, 2, revocation_store=store) as [here, there]:
         alices = [await node.admit(NEWER, "alice") for node in (here, there)]
@@ -471,7 +474,9 @@ async def test_what_fails_is_told_and_the_rest_is_done(
             store.fault = OSError("secret text") if fails != "broker" else None
             with pytest.raises(AuthUnavailable, match="holds on this node") as caught:
                 await here.app.revoke(subject="alice")
-        assert "secret" not in str(caught.value)
+        assert "secret" not in str(caught.value) + caplog.text
+        assert ("an order was not kept: OSError" in caplog.text) == (fails != "broker")
+        assert ("an order was not told to other nodes: ConnectionResetError" in caplog.text) == (fails != "store")
         assert type(caught.value.__cause__).__name__ == {
             "store": "OSError", "broker": "ConnectionResetError", "both": "ExceptionGroup",
         }[fails]  # fmt: skip

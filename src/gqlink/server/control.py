@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gqlink.pubsub import Broker
     from gqlink.server.clock import Clock
 
-__all__ = ("CONTROL_TOPIC", "Control")
+__all__ = ("CONTROL_TOPIC", "Control", "kind_of")
 
 _log = logging.getLogger("gqlink.server")
 
@@ -148,8 +148,10 @@ class Control:
         except (Exception, asyncio.CancelledError) as exc:
             if isinstance(exc, asyncio.CancelledError) and is_ending():
                 raise
-            _log.warning("orders of other nodes are not heard, and nobody new is let in until they are", exc_info=exc)
-            return f"revocations are not known ({_kind(exc)})"
+            kind = kind_of(exc)
+            _log.warning("orders of other nodes are not heard, and nobody new is let in until they are: %s", kind)
+            _log.debug("why they are not heard", exc_info=exc)
+            return f"revocations are not known ({kind})"
         return "the subscription to other nodes' orders has ended"
 
     async def _prepare(self) -> None:
@@ -187,8 +189,11 @@ class Control:
             timer.cancel()
 
 
-def _kind(exc: BaseException) -> str:
-    """Name the failure without its words, which are the broker's or the store's and may hold a secret."""
+def kind_of(exc: BaseException) -> str:
+    """Name the failure without its words, which are the broker's or the store's and may hold a secret.
+
+    They are in the log for those who ask for it, at DEBUG.
+    """
     while isinstance(exc, BaseExceptionGroup):
         exc = exc.exceptions[0]
     return type(exc).__name__

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from gqlink.auth import DenyList
 from gqlink.errors import AuthUnavailable, SessionRevoked
-from gqlink.server.control import Control
+from gqlink.server.control import Control, kind_of
 from gqlink.server.orders import Order, Recheck, UnreadableOrder, read_order, write_order
 from gqlink.server.tasks import TaskSet, is_ending
 
@@ -244,6 +244,7 @@ async def _failure_of(step: Awaitable[object], *, what: str) -> list[Exception]:
             if is_ending():
                 raise
             exc = RuntimeError("cancelled from within")
-        _log.error("an order was not %s", what, exc_info=exc)
+        _log.error("an order was not %s: %s", what, kind_of(exc))
+        _log.debug("why an order was not %s", what, exc_info=exc)
         return [exc]
     return []
