@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gqlink.auth import Identity, Revocation
+from gqlink.errors import AuthUnavailable, DataUnusable
 from gqlink.server import FileRevocationStore, revocation_file
 from server.nodes import Node
 
@@ -68,7 +69,7 @@ async def test_what_is_too_old_is_left_out(tmp_path: Path) -> None:
 async def test_a_crash_in_the_middle_of_a_line_loses_nothing_else(
     tmp_path: Path, length: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What came before is there, and so is what comes after; the log says that a line was left out."""
+    """What came before is there, and so is what comes after; the log says what was left out, and removed."""
     path = tmp_path / "revocations"
     await make_store(tmp_path).add(ONE)
     whole = path.read_bytes()
@@ -76,18 +77,73 @@ async def test_a_crash_in_the_middle_of_a_line_loses_nothing_else(
     assert await make_store(tmp_path).load() == [ONE]
     await make_store(tmp_path).add(TWO)
     assert await make_store(tmp_path).load() == [ONE, TWO]
-    assert "line 2 is no revocation" in caplog.text
-    assert "carol" not in caplog.text
+    assert "line 2 was cut short, and is left out" in caplog.text
+    assert "its last line was cut short, and is removed" in caplog.text
+    assert "carol" not in caplog.text + path.read_text()
+
+
+async def test_a_last_line_that_lacks_only_its_end_counts(tmp_path: Path) -> None:
+    """The crash came one byte before it was complete."""
+    path = tmp_path / "revocations"
+    await make_store(tmp_path).add(ONE)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert await make_store(tmp_path).load() == [ONE]
+    await make_store(tmp_path).add(TWO)
+    assert await make_store(tmp_path).load() == [ONE, TWO]
 
 
 @pytest.mark.parametrize("line", [b"\xff", b"[]", b"5", b"{}", b"[" * 100_000, b'{"subject":"a","revokedAt":NaN}'])
-async def test_a_line_that_is_no_revocation_is_left_out(tmp_path: Path, line: bytes) -> None:
-    """Whatever somebody has written there."""
+async def test_a_line_that_is_no_revocation_lets_nobody_in(
+    world: World, tmp_path: Path, line: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may be one that was damaged: the log says which line, and when somebody has mended it, all is well."""
+    path = tmp_path / "revocations"
     await make_store(tmp_path).add(ONE)
-    with (tmp_path / "revocations").open("ab") as file:
-        file.write(line + b"\n\n")
-    await make_store(tmp_path).add(TWO)
-    assert await make_store(tmp_path).load() == [ONE, TWO]
+    whole = path.read_bytes()
+    path.write_bytes(line + b"\n\n" + whole)
+    with pytest.raises(DataUnusable, match="line 1 is no revocation"):
+        await make_store(tmp_path).load()
+    node = Node(world, revocation_store=make_store(tmp_path))
+    with pytest.raises(AuthUnavailable):
+        await node.app._host.revocations.ready()
+    assert f"{path}: line 1 is no revocation" in caplog.text
+    path.write_bytes(whole)
+    await node.app._host.revocations.ready()
+    await node.app.aclose()
+
+
+async def test_a_line_that_cannot_be_read_is_never_cleared_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is not written anew while there is one; what comes is kept all the same."""
+    monkeypatch.setattr(revocation_file, "_SUPERFLUOUS_BYTES", 1)
+    path = tmp_path / "revocations"
+    path.write_bytes(b"damaged\n")
+    store = make_store(tmp_path)
+    for _ in range(5):
+        await store.add(ONE)
+    assert path.read_bytes().startswith(b"damaged\n")
+    with pytest.raises(DataUnusable):
+        await store.load()
+    path.write_bytes(path.read_bytes().removeprefix(b"damaged\n"))
+    assert await store.load() == [ONE]
+
+
+async def test_the_server_needs_no_locks_for_files() -> None:
+    """Only this store does, and says so where a system has none."""
+    script = """
+import sys
+sys.modules["fcntl"] = None
+from gqlink.server import FileRevocationStore, GraphQLApp
+try:
+    FileRevocationStore("revocations")
+except OSError as exc:
+    print(exc)
+"""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE)
+    async with asyncio.timeout(60):
+        said, _ = await process.communicate()
+    assert said.decode().strip() == "FileRevocationStore needs file locks, which this system does not have"
 
 
 async def test_the_file_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
