@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -15,13 +16,42 @@ import pytest
 from client.hands import turns, until
 from client.sessions import URL, SessionServer
 from gqlink.client import TokenFile
-from gqlink.errors import AuthUnavailable, BadUserInput, DataUnusable, InvalidCredentials, RequestFailed, SessionRevoked
+from gqlink.client.login_file import LoginFile
+from gqlink.errors import (
+    AuthUnavailable,
+    BadUserInput,
+    ConnectionClosed,
+    DataUnusable,
+    InvalidCredentials,
+    RequestFailed,
+    SessionRevoked,
+)
 from gqlink.testing import FakeClock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gqlink.client import Change
+
+
+class FullDisk(LoginFile):
+    """A file that cannot be written."""
+
+    def _save(self, text: bytes) -> None:
+        del text
+        raise OSError(28, "No space left on device")
+
+
+class SlowDisk(LoginFile):
+    """A file that is written when the test says so."""
+
+    go = threading.Event()
+    begun = threading.Event()
+
+    def _save(self, text: bytes) -> None:
+        self.begun.set()
+        assert self.go.wait(10)
+        super()._save(text)
 
 
 class Desk:
@@ -324,6 +354,109 @@ async def test_closing_lets_a_refresh_come_home(desk: Desk) -> None:
     assert await refresh == "alice-2"
     async with desk.source() as next_one:
         assert await next_one.token() == "alice-2"
+
+
+async def test_what_a_full_disk_does_not_take_holds_in_this_process(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server has taken the refresh token before; what came instead is used, and goes on being renewed."""
+    source = desk.source()
+    await source.login("alice", "right")
+    told = told_by(source)
+    source._filed.file = FullDisk(desk.path)
+    assert await source.refresh("alice-1") == "alice-2"
+    assert "No space left" in caplog.text
+    assert (await source.token(), source.expires_at) == ("alice-2", 1060.0)
+    assert await source.refresh("alice-2") == "alice-3"
+    assert await source.refresh("alice-2") == "alice-3"
+    assert await desk.source().token() == "alice-1"
+    assert [body.get("refreshToken") for body in desk.server.bodies] == [None, "alice-r1", "alice-r2"]
+    assert told == ["renewed", "renewed"]
+    assert "alice-3" not in caplog.text
+
+
+@pytest.mark.parametrize("occasion", ["token", "refresh", "aclose"])
+async def test_it_is_written_at_the_next_occasion(desk: Desk, occasion: str) -> None:
+    """Tried once a second at most, and when it is closed; nobody is told again."""
+    source = desk.source()
+    await source.login("alice", "right")
+    source._filed.file = FullDisk(desk.path)
+    await source.refresh("alice-1")
+    told = told_by(source)
+    await source.token()
+    source._filed.file = LoginFile(desk.path)
+    await source.token()
+    assert await desk.source().token() == "alice-1"
+    if occasion == "aclose":
+        await source.aclose()
+    else:
+        desk.clock.advance(1.0)
+        assert await (source.token() if occasion == "token" else source.refresh("alice-1")) == "alice-2"
+    other = desk.source()
+    assert (await other.token(), await source.token(), told) == ("alice-2", "alice-2", [])
+    assert await other.refresh("alice-2") == "alice-3"
+    assert await source.token() == "alice-3"
+    await turns()
+
+
+async def test_a_change_by_another_takes_the_place_of_what_was_not_written(desk: Desk) -> None:
+    """What the file says counts, as soon as it is not what was to be replaced."""
+    source, other = desk.source(), desk.source()
+    await source.login("alice", "right")
+    source._filed.file = FullDisk(desk.path)
+    await source.refresh("alice-1")
+    await other.login("bob", "right")
+    source._filed.file = LoginFile(desk.path)
+    assert (await source.token(), await other.token()) == ("bob-1", "bob-1")
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_a_login_or_logout_that_is_written_replaces_what_was_not(desk: Desk, *, leaves: bool) -> None:
+    """The session that was kept in memory is ended, as any session before."""
+    source = desk.source()
+    await source.login("alice", "right")
+    source._filed.file = FullDisk(desk.path)
+    await source.refresh("alice-1")
+    source._filed.file = LoginFile(desk.path)
+    await (source.logout() if leaves else source.login("bob", "right"))
+    assert await source.token() == await desk.source().token() == (None if leaves else "bob-1")
+    assert set(desk.server.sessions) == (set() if leaves else {"bob-r1"})
+
+
+async def test_a_session_that_is_over_is_over_also_if_that_cannot_be_written(desk: Desk) -> None:
+    """In this process; the next one finds out for itself."""
+    source = desk.source()
+    await source.login("alice", "right")
+    source._filed.file = FullDisk(desk.path)
+    desk.server.sessions.clear()
+    assert await source.refresh("alice-1") is None
+    assert (await source.token(), await desk.source().token()) == (None, "alice-1")
+    source._filed.file = LoginFile(desk.path)
+    desk.clock.advance(1.0)
+    assert (await source.token(), await desk.source().token()) == (None, None)
+
+
+async def test_closing_holds_the_lock_until_it_is_written(desk: Desk) -> None:
+    """Otherwise what is written late would undo what another process writes meanwhile."""
+    source, other = desk.source(), desk.source()
+    await source.login("alice", "right")
+    SlowDisk.go.clear()
+    source._filed.file = slow = SlowDisk(desk.path)
+    refresh = asyncio.create_task(source.refresh("alice-1"))
+    await until(slow.begun.is_set)
+    closing = asyncio.create_task(source._renewal.aclose())
+    await turns()
+    logout = asyncio.create_task(other.logout())
+    await turns(200)
+    assert not closing.done()
+    assert not logout.done()
+    slow.go.set()
+    await closing
+    with pytest.raises(ConnectionClosed):
+        await refresh
+    await logout
+    assert await desk.source().token() is None
+    assert desk.server.sessions == {}
 
 
 @pytest.mark.parametrize("url", ["localhost:9000", "ftp://a", "http://", "http://a:x"])

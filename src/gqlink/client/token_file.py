@@ -10,6 +10,9 @@ else. **Refreshing**, one for each server, is held from before the request until
 it reads again first, and finds there what the process before has brought. An answer is written only over the login
 that asked for it.
 
+What a refresh has brought and cannot be written (a full disk) holds in this process all the same, and is written at
+the next occasion: the server does not take the refresh token before any more.
+
 Whoever dies in between leaves the file as it was. If the server has given the next refresh token by then, it gives the
 same one again to whoever comes with the one before, for 30 seconds; after that the password is asked for.
 
@@ -109,7 +112,7 @@ class TokenFile:
         Raises:
             DataUnusable: The file cannot be read, or is damaged.
         """
-        await self._filed.read()
+        await self._read()
         return self._present()
 
     async def refresh(self, stale: str | None) -> str | None:
@@ -120,9 +123,9 @@ class TokenFile:
         Raises:
             AuthUnavailable: The server cannot be asked now, or another process has been asking it for a minute.
             RequestFailed: The answer makes no sense.
-            DataUnusable: The file cannot be read or written, or is damaged.
+            DataUnusable: The file cannot be read, or is damaged. One that cannot be written is a warning in the log.
         """
-        await self._filed.read()
+        await self._read()
         if self._is_renewable(stale):
             joined = self._renewal.running
             await self._renewal()
@@ -180,8 +183,12 @@ class TokenFile:
         return await self._errands.run(self._leave(number=self._next()))
 
     async def aclose(self) -> None:
-        """End what is under way; a refresh gets two seconds to bring its tokens into the file."""
+        """End what is under way; a refresh gets two seconds to bring its tokens into the file.
+
+        What is being written is waited for.
+        """
         await self._renewal.aclose(after_seconds=_CLOSE_SECONDS)
+        await self._filed.write_again(at_once=True)
         await self._errands.aclose()
         await self._audience.aclose()
 
@@ -194,6 +201,10 @@ class TokenFile:
     def __repr__(self) -> str:
         """Say where, never what."""
         return f"TokenFile({self.server!r}, path={str(self._filed.file.path)!r})"
+
+    async def _read(self) -> None:
+        await self._filed.write_again()
+        await self._filed.read()
 
     def _present(self) -> str | None:
         return None if self._filed.login is None else self._filed.login.token
@@ -258,12 +269,19 @@ class TokenFile:
             await self._posts.logout_quietly(renewed.refresh_token)  # the logout did not know this one yet
 
     async def _replace(self, login: StoredLogin, renewed: StoredLogin | None, *, expires_at: float | None) -> bool:
-        """Write what a refresh has brought; say no if the login that asked for it is not there any more."""
-        async with self._filed.writing():
-            if await self._filed.read() != login:
-                return False
-            await self._filed.write(renewed, expires_at=expires_at)
-            return True
+        """Write what a refresh has brought; say no if the login that asked for it is not there any more.
+
+        Where it cannot be written it holds all the same: it is all that is left of the session.
+        """
+        try:
+            async with self._filed.writing():
+                if await self._filed.read() != login:
+                    return False
+                await self._filed.write(renewed, expires_at=expires_at)
+        except GqlinkError as exc:
+            _log.warning("a login holds in this process only, for now: %s", exc)
+            self._filed.keep(renewed, instead_of=login, expires_at=expires_at)
+        return True
 
 
 def _stored(grant: Grant, *, name: str, asked_wall: float, refresh_token: str | None = None) -> StoredLogin:
