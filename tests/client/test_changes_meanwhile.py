@@ -9,11 +9,17 @@ import pytest
 
 from client.chat import SUBSCRIPTION, subscribed
 from client.hands import FakeClock, turns, until
-from gqlink.client import AccessToken, Client, WebSocketLink
-from gqlink.errors import AuthUnavailable, OutcomeUnknown
+from client.sessions import URL, SessionServer
+from client.source import Source
+from gqlink.client import AccessToken, Client, PasswordLogin, WebSocketLink
+from gqlink.client.refusals import refusals_of
+from gqlink.errors import AuthUnavailable, ConnectionClosed, ConnectionRefused, OutcomeUnknown
 
 if TYPE_CHECKING:
     from client.peer import Peer
+    from gqlink.client import Attempt
+
+OPEN = "subscription { open }"
 
 
 class Slow:
@@ -166,3 +172,190 @@ async def test_a_renewal_of_the_same_subject_keeps_what_waited_at_a_change(peer:
         await client.credentials_changed()
         assert (await anext(events)).data == "kept"
     assert peer.tokens == ["alice-1", "alice-2"]
+
+
+# --- While the credential is asked for, and there is no socket -------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", ["asking", "dialling"])
+async def test_a_socket_that_drains_does_not_outlive_its_person_either(peer: Peer, stage: str) -> None:
+    """Its successor was lost, and the next one is not there yet: what Alice asked is not answered after a switch."""
+    clock, source, gate = FakeClock(chance=0.0), Source("alice-1", "alice-2"), asyncio.Event()
+    gate.set()
+    asked = 0
+
+    async def params(attempt: Attempt) -> dict[str, object]:
+        nonlocal asked
+        asked += 1
+        await gate.wait()
+        return {"accessToken": attempt.token}
+
+    link = WebSocketLink(peer.url, connection_params=params, auth=source, clock=clock)
+    async with Client(link) as client, client.subscribe(SUBSCRIPTION):
+        await subscribed(peer)
+        peer.script.hold_operations = True
+        query = asyncio.ensure_future(client.execute("query { mail }"))
+        await until(lambda: len(peer.operations) == 2)
+        clock.advance(585.0)
+        await subscribed(peer, 2)
+        await turns()
+        clock.advance(1.0)
+        await until(lambda: link.state.socket == 2)
+        old, new = peer.sockets
+        assert old in peer.open
+        asked = 0
+        if stage == "asking":
+            gate.clear()
+        else:
+            peer.script.hold_init = True
+        new.drop()
+        await until(lambda: asked if stage == "asking" else len(peer.inits) == 3)
+        source.present = "bob-1"
+        change = asyncio.ensure_future(client.credentials_changed() if stage == "dialling" else source.tell("changed"))
+        await turns()
+        peer.script.hold_init, peer.script.hold_operations = False, False
+        gate.set()
+        await change
+        assert old not in peer.open
+        assert await query == {"by": "bob", "variables": None}
+
+
+async def test_a_function_may_log_in(peer: Peer) -> None:
+    """It waits for the login, and the login does not wait for what waits for the function."""
+    sessions = SessionServer(refreshes=False)
+    account = PasswordLogin(URL, transport=sessions.transport)
+    reasons: list[str] = []
+
+    async def params(attempt: Attempt) -> dict[str, object]:
+        reasons.append(attempt.reason)
+        if attempt.token is None or attempt.reason == "expired":
+            await account.login("alice", "right")
+        return {"accessToken": await account.token()}
+
+    link = WebSocketLink(peer.url, connection_params=params, auth=account, clock=FakeClock(chance=0.0))
+    async with Client(link) as client, client.subscribe(SUBSCRIPTION):
+        await subscribed(peer)
+        assert peer.tokens == ["alice-1"]
+        peer.sockets[0].close(4403, "Token expired")
+        await until(lambda: len(peer.sockets) == 2)
+        await subscribed(peer)
+    assert reasons == ["first", "changed", "expired", "changed"]
+    assert peer.tokens == ["alice-1", "alice-2"]
+    await account.aclose()
+
+
+async def test_a_function_that_always_logs_in_is_asked_twice_and_not_for_ever(peer: Peer) -> None:
+    """What it does when asked again is no news. With a socket open it may log in as well: the socket goes."""
+    sessions = SessionServer(refreshes=False)
+    account = PasswordLogin(URL, transport=sessions.transport)
+
+    async def params() -> dict[str, object]:
+        await account.login("alice", "right")
+        return {"accessToken": await account.token()}
+
+    async with (
+        Client(WebSocketLink(peer.url, connection_params=params, auth=account)) as client,
+        client.subscribe(SUBSCRIPTION),
+    ):
+        await subscribed(peer)
+        await client.credentials_changed()
+        await subscribed(peer)
+        assert peer.open == {peer.sockets[-1]}
+    assert peer.tokens == ["alice-2", "alice-4"]
+    await account.aclose()
+
+
+async def test_a_source_that_logs_in_itself_when_a_token_was_refused_is_not_waited_for(peer: Peer) -> None:
+    """Its `refresh` is a login, of which it tells while the link waits for the answer."""
+
+    class Relogin(Source):
+        """Knows a password."""
+
+        async def refresh(self, stale: str | None) -> str | None:
+            if self.present == stale:
+                await self.become("alice-2")
+            return self.present
+
+    link = WebSocketLink(peer.url, auth=Relogin(), clock=FakeClock(chance=0.0))
+    async with Client(link) as client, client.subscribe(SUBSCRIPTION):
+        await subscribed(peer)
+        peer.sockets[0].close(4403, "Token expired")
+        await until(lambda: len(peer.sockets) == 2)
+        await subscribed(peer)
+    assert peer.tokens == ["alice-1", "alice-2"]
+
+
+async def test_a_logout_does_not_wait_for_a_refresh(peer: Peer) -> None:
+    """The server that refreshes is slow; who logs out then is out, the answer is nobody's, and the link goes on."""
+    sessions = SessionServer()
+    account = PasswordLogin(URL, transport=sessions.transport)
+    await account.login("alice", "right")
+    link = WebSocketLink(peer.url, auth=account, clock=FakeClock(chance=0.0))
+    async with Client(link) as client, client.subscribe(OPEN) as events:
+        await subscribed(peer)
+        gate = sessions.hold("/refresh")
+        peer.publish("for alice")
+        peer.sockets[0].close(4403, "Token expired")
+        await until(lambda: "/refresh" in sessions.asked)
+        await account.logout()
+        await until(lambda: len(peer.sockets) == 2)
+        await subscribed(peer)
+        peer.publish("for all")
+        assert (await anext(events)).data == "for all"
+        gate.set()
+        await until(lambda: sessions.asked[-1] == "/logout")
+    assert peer.tokens == ["alice-1", None]
+    await account.aclose()
+
+
+async def test_a_question_that_is_out_of_date_goes_on_and_ends_with_the_link(peer: Peer) -> None:
+    """It may be a refresh whose answer the function keeps; it is not cancelled before the link is."""
+    started: list[asyncio.Event] = []
+    ended: list[int] = []
+
+    async def auth() -> str:
+        gate = asyncio.Event()
+        number = len(started)
+        started.append(gate)
+        try:
+            await gate.wait()
+        finally:
+            ended.append(number)
+        return f"alice-{number}"
+
+    link = WebSocketLink(peer.url, auth=auth)
+    async with Client(link) as client:
+        event = asyncio.ensure_future(anext(client.subscribe(SUBSCRIPTION)))
+        for number in range(1, 4):
+            await until(lambda: len(started) == number)  # noqa: B023 -- awaited within the turn
+            change = asyncio.ensure_future(client.credentials_changed())
+        await until(lambda: len(started) == 4)
+        started[1].set()
+        started[3].set()
+        await change
+        await subscribed(peer)
+        assert sorted(ended) == [1, 3]
+    assert sorted(ended) == [0, 1, 2, 3]
+    assert peer.tokens == ["alice-3"]
+    with pytest.raises(ConnectionClosed):
+        await event
+
+
+async def test_a_login_that_is_let_go_has_left_nothing_of_the_person_before(peer: Peer) -> None:
+    """Its token is known as refused, so the source is asked for another one, and need not wait for the link."""
+    source = Source("alice-1", "bob-2")
+    refusals_of(source).refused("bad-1", ConnectionRefused(4403, "Token invalid"))
+    async with Client(WebSocketLink(peer.url, auth=source)) as client, client.subscribe(SUBSCRIPTION) as events:
+        await subscribed(peer)
+        peer.publish("read")
+        peer.publish("for alice")
+        assert (await anext(events)).data == "read"
+        source.gate = asyncio.Event()
+        await source.become("bad-1")
+        event = asyncio.ensure_future(anext(events))
+        await turns()
+        assert not event.done()
+        source.gate.set()
+        await subscribed(peer)
+        peer.publish("for bob")
+        assert (await event).data == "for bob"

@@ -22,6 +22,11 @@ class Followers:
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
+    @property
+    def has_sources(self) -> bool:
+        """Whether a token source waits."""
+        return any(source for _, source in self._waiting)
+
     def add(self, *, source: bool) -> asyncio.Future[None]:
         """Take one more; the future is done when the link has followed.
 

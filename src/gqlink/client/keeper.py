@@ -69,7 +69,7 @@ class Keeper:
         self._operations = Operations(buffer=settings.buffer)
         self._recovery = Recovery(settings)
         self._followers = Followers()
-        self._presenter = Presenter(settings, recovery=self._recovery, followers=self._followers)
+        self._presenter = Presenter(settings, recovery=self._recovery, release=self._release_sources)
         self._board = Board(settings)
         self._sockets = OpenSockets()
         self._relay = Relay(
@@ -151,6 +151,7 @@ class Keeper:
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
+        await self._presenter.aclose()
         self._relay.drop(CloseCode.NORMAL, "")
         self._operations.fail(ConnectionClosed(CloseCode.NORMAL, "the link was closed"))
         self._board.show(LinkPhase.CLOSED)
@@ -161,11 +162,13 @@ class Keeper:
         """Have the connection follow a change."""
         if self._closed:
             return done()
-        self._presenter.changed(source=source)
+        own = self._presenter.changed(source=source)
         self._wake()
         if self._eager or (self._operations and self._task is None):
             self._ensure_running()  # a link that stays connected comes back, and so does one that waits for a login
-        if self._task is None or self._pausing:
+        # A source may be what somebody needs who is being asked, and without a socket nothing speaks for anybody.
+        asked = own or (source and self._presenter.is_asking and self._relay.socket is None)
+        if self._task is None or self._pausing or asked:
             self._operations.discard_buffers("the credential changed while there was no connection")
             self._relay.drop(CloseCode.TERMINATED, _CHANGED)
             return self._sockets.farewell()
@@ -204,10 +207,10 @@ class Keeper:
     async def _connection(self) -> Ending | None:
         """Have one connection, from the credential to its end; None where everybody waits for a login."""
         self._board.show(LinkPhase.CONNECTING)
-        credential = self._next or await self._presenter.ask()
+        credential = await self._ask()
         if isinstance(credential, Ending):
             return credential
-        self._credential, self._next = credential, None
+        self._credential = credential
         if self._waits_for_login(credential):
             return None
         self._recovery.require_fresh(credential)
@@ -220,6 +223,16 @@ class Keeper:
         finally:
             self._credential = self._relay.socket.credential if self._relay.socket is not None else credential
             await self._relay.leave()
+
+    async def _ask(self) -> Credential | Ending:
+        """Ask what to present, and let nothing speak for the person before once a change has been followed so far."""
+        credential: Credential | Ending | None = self._next
+        self._next = None
+        while credential is None or self._presenter.is_behind:
+            credential = await self._presenter.ask()
+            if self._followers:
+                await self._drop()  # a socket that drains
+        return credential
 
     def _waits_for_login(self, credential: Credential) -> bool:
         """Say whether nobody is logged in, and nothing runs that could do anything before somebody is."""
@@ -276,6 +289,13 @@ class Keeper:
         self._next = fresh
         return Ending(None)
 
+    async def _release_sources(self) -> None:
+        """Let token sources go on without a connection: nothing of the person before is left."""
+        if self._followers.has_sources:
+            self._operations.discard_buffers("the credential changed and the next one is asked for")
+            await self._drop()
+            self._followers.release_sources()
+
     async def _drop(self) -> None:
         """Leave every socket, and wait until the server has seen them go."""
         self._relay.drop(CloseCode.TERMINATED, _CHANGED)
@@ -297,6 +317,7 @@ class Keeper:
             return
         if self._followers:
             self._operations.discard_buffers("the credential changed and the connection was lost")
+            await self._drop()
         self._board.show(LinkPhase.WAITING, retry_in=delay, code=ending.code, reason=ending.reason)
         _log.info("connecting again in %.2f s: %s", delay, ending.error)
         self._pausing = True

@@ -66,7 +66,7 @@ class Relay:
         sockets: OpenSockets,
         on_news: Callable[[], None],
         on_live: Callable[[Socket, float | None, int], None],
-        on_stranger: Callable[[], None],
+        on_stranger: Callable[[], object],
     ) -> None:
         self._settings = settings
         self._operations = operations
