@@ -100,20 +100,20 @@ class SqlRevocationStore:
         ((oldest,),) = await self._in_time(first)
         if oldest is None:
             return []
-        found: list[Revocation] = []
-        last = oldest - 1
-        while page := await self._page(last):
-            found += [revocation for _, revocation in page if revocation.revoked_at > forgotten_at]
-            last, _ = page[-1]
-        return found
+        since = await self.later_than(oldest - 1)
+        return [revocation for _, revocation in since if revocation.revoked_at > forgotten_at]
 
     async def later_than(self, number: int) -> Sequence[tuple[int, Revocation]]:
-        """Return what came after revocation `number`, with the numbers, ascending; a thousand at most.
+        """Return what came after revocation `number`, with the numbers, ascending; page by page, as `load` does.
 
         Raises:
-            StoreUnavailable: The database does not answer, or takes more than ten seconds.
+            StoreUnavailable: The database does not answer, or takes more than ten seconds for a page.
         """
-        return await self._page(number)
+        found: list[tuple[int, Revocation]] = []
+        while page := await self._page(number):
+            found += page
+            number, _ = page[-1]
+        return found
 
     async def newest(self) -> int:
         """Return the number of the newest revocation; 0 when there is none.

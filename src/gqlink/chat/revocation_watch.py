@@ -69,10 +69,9 @@ class RevocationWatch:
         Raises:
             StoreUnavailable: The database does not answer.
         """
-        while page := await self._store.later_than(self._last):
-            for number, revocation in page:
-                self._apply(revocation)
-                self._last = number
+        for number, revocation in await self._store.later_than(self._last):
+            self._apply(revocation)
+            self._last = number
 
     async def _run(self) -> None:
         while True:
