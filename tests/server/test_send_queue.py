@@ -142,6 +142,34 @@ async def test_what_waits_can_be_dropped() -> None:
     assert wire.taken == ["x", "xxxx", 4403]
 
 
+async def test_what_was_written_in_the_turn_of_a_drop_leaves() -> None:
+    """The client has kept up: it had no chance to take it before."""
+    wire = Wire()
+    async with SendQueue(wire.send, limits=Limits()) as queue:
+        await turns()
+        queue.write([text(1)])
+        queue.write([text(2)])
+        queue.drop()
+        queue.write([text(3), Close(4403)])
+    assert wire.taken == ["x", "xx", "xxx", 4403]
+
+
+async def test_what_was_written_in_the_turn_of_a_drop_leaves_at_once_or_not_at_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once a frame is stuck, the rest is dropped."""
+    monkeypatch.setattr(send_queue, "_DROP_SECONDS", 0.0)
+    wire = Wire()
+    wire.open.clear()
+    async with SendQueue(wire.send, limits=Limits()) as queue:
+        queue.write([text(1), text(2)])
+        queue.drop()
+        queue.write([text(3), Close(4403)])
+        await turns()
+        wire.open.set()
+    assert wire.taken == ["x", "xxx", 4403]
+
+
 async def test_what_was_dropped_makes_room() -> None:
     """Whoever waits goes on when the rest has left."""
     wire = Wire()

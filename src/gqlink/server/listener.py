@@ -75,7 +75,7 @@ class Outlet(Protocol):
         """Take frames to send, in order, without waiting; a `Close` is the last one."""
 
     def drop(self) -> None:
-        """Drop the frames that wait, of which nothing has left yet; a close, and what was written with it, stays."""
+        """Drop the frames that wait for a client that reads slowly; a close, and what was written with it, stays."""
 
     async def wait_writable(self) -> None:
         """Wait while too much is waiting to be sent; return at once when the socket is gone."""

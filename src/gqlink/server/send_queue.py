@@ -30,6 +30,8 @@ _log = logging.getLogger("gqlink.server")
 
 # How long what was said last, a close above all, may take to leave, with everything before it.
 _CLOSE_SECONDS: Final = 1.0
+# How long what waits may take to leave when it is to be dropped, but the client has kept up until then.
+_DROP_SECONDS: Final = 0.1
 
 
 class SendQueue:
@@ -46,6 +48,7 @@ class SendQueue:
         self._frames: deque[Frame] = deque()
         self._last: deque[Frame] = deque()  # a close, and what was written with it
         self._close_by = math.inf
+        self._drop_at = math.inf
         self._patience: asyncio.Timeout | None = None  # with the frame that is being sent
         self._bytes = 0  # of what waits and of what is being sent
         self._filled = asyncio.Event()
@@ -70,9 +73,14 @@ class SendQueue:
             self._writable.clear()
 
     def drop(self) -> None:
-        """Drop what waits; see `Outlet`."""
-        self._bytes -= _size(self._frames)
-        self._frames.clear()
+        """Drop what waits; see `Outlet`.
+
+        Where no frame is stuck, what waits was written in this turn of the event loop, and leaves in the next.
+        """
+        if self._patience is None:
+            self._drop_at = asyncio.get_running_loop().time() + _DROP_SECONDS
+        else:
+            self._drop()
 
     async def wait_writable(self) -> None:
         """Wait while too much is waiting to be sent; see `Outlet`."""
@@ -107,6 +115,10 @@ class SendQueue:
         finally:
             self._writer.cancel()
             await asyncio.wait([self._writer])
+
+    def _drop(self) -> None:
+        self._bytes -= _size(self._frames)
+        self._frames.clear()
 
     @property
     def _is_closing(self) -> bool:
@@ -147,6 +159,8 @@ class SendQueue:
                 if isinstance(frame, Close):
                     return
                 self._bytes -= _size([frame])
+                if asyncio.get_running_loop().time() > self._drop_at:
+                    self._drop()
             self._writable.set()
             self._filled.clear()
             await self._filled.wait()
@@ -162,7 +176,7 @@ class SendQueue:
     async def _give_up(self) -> None:
         """Drop what waits, and close; nobody expects that the client reads the close."""
         _log.info("a client that does not read is closed: %d bytes were waiting", self._bytes)
-        self.drop()
+        self._drop()
         self._on_stalled()
         try:
             async with asyncio.timeout_at(min(self._close_by, asyncio.get_running_loop().time() + _CLOSE_SECONDS)):
