@@ -9,6 +9,7 @@ import pytest
 
 from client.chat import SUBSCRIPTION, subscribed
 from client.hands import FakeClock, turns, until
+from client.peer import Peer, Script
 from client.sessions import URL, SessionServer
 from client.source import Source
 from gqlink.client import AccessToken, Client, PasswordLogin, WebSocketLink
@@ -16,7 +17,6 @@ from gqlink.client.refusals import refusals_of
 from gqlink.errors import AuthUnavailable, ConnectionClosed, ConnectionRefused, OutcomeUnknown
 
 if TYPE_CHECKING:
-    from client.peer import Peer
     from gqlink.client import Attempt
 
 OPEN = "subscription { open }"
@@ -81,7 +81,8 @@ async def test_a_socket_that_ends_while_a_change_is_asked_for_leaves_nothing_beh
 @pytest.mark.parametrize("renewal", ["ping", "dial", "overlap"])
 async def test_a_renewal_that_already_holds_the_next_token_does_not_follow_a_change(peer: Peer, renewal: str) -> None:
     """Only the socket itself counts: until the server has said so, a renewal has renewed nothing."""
-    peer.script.renewal, peer.script.outcomes = ("ping", [None]) if renewal == "ping" else (None, [])
+    if renewal == "ping":
+        peer.script.renewal, peer.script.outcomes = "ping", [None]
     peer.script.additions = renewal != "overlap"
     clock, auth = FakeClock(chance=0.0), Slow()
     async with (
@@ -359,3 +360,36 @@ async def test_a_login_that_is_let_go_has_left_nothing_of_the_person_before(peer
         await subscribed(peer)
         peer.publish("for bob")
         assert (await event).data == "for bob"
+
+
+# --- While the link gives up -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+async def test_a_login_while_the_link_gives_up_is_followed(lazy: bool) -> None:  # noqa: FBT001
+    """It waits for an old socket to go; what failed for Alice is not told to Bob."""
+    source, failing = Source("alice-1"), False
+
+    def params(attempt: Attempt) -> dict[str, object]:
+        if failing:
+            raise KeyError
+        return {"accessToken": attempt.token}
+
+    async with (
+        Peer(Script(ignore_close=True)) as peer,
+        Client(link := WebSocketLink(peer.url, connection_params=params, auth=source, lazy=lazy)) as client,
+        client.subscribe(SUBSCRIPTION, when_anonymous="hold") as events,
+    ):
+        await subscribed(peer)
+        failing = True
+        change = asyncio.ensure_future(client.credentials_changed())
+        await turns(50)
+        failing = False
+        await source.become("bob-1")
+        await change
+        assert link.state.subject == "bob"
+        await until(lambda: peer.sockets[-1].subscriptions)
+        peer.sockets[-1].publish("for bob")
+        assert (await anext(events)).data == "for bob"
+        peer.script.ignore_close = False
+    assert peer.tokens == ["alice-1", "bob-1"]

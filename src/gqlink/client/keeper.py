@@ -177,22 +177,29 @@ class Keeper:
     async def _run(self) -> None:
         """The loop: one connection after the other, while somebody needs one."""
         try:
+            while await self._serve():
+                pass
+        except Exception as exc:  # noqa: BLE001 -- consumers must not wait for ever for a task that is gone
+            _log.exception("the link failed; this is a bug in gqlink")
+            error = LocalProtocolError(f"the link failed: {type(exc).__name__}")
+            error.__cause__ = exc
+            self._fail(error)
+        finally:
+            self._task = None
+            self._followers.settle()
+
+    async def _serve(self) -> bool:
+        """Serve whoever needs a connection, to the end; whether there is somebody to begin anew for."""
+        try:
             while await self._continue():
                 ending = await self._connection()
                 if ending is None:
                     break
                 await self._recover(ending)
-            self._board.show(LinkPhase.IDLE)
         except GqlinkError as exc:
-            await self._give_up(exc)
-        except Exception as exc:  # noqa: BLE001 -- consumers must not wait for ever for a task that is gone
-            _log.exception("the link failed; this is a bug in gqlink")
-            error = LocalProtocolError(f"the link failed: {type(exc).__name__}")
-            error.__cause__ = exc
-            await self._give_up(error)
-        finally:
-            self._task = None
-            self._followers.settle()
+            return not await self._give_up(exc)
+        self._board.show(LinkPhase.IDLE)
+        return False
 
     async def _continue(self) -> bool:
         """Say whether somebody needs another connection; who followed a change into the end of the last one goes on."""
@@ -330,15 +337,24 @@ class Keeper:
         finally:
             self._pausing = False
 
-    async def _give_up(self, error: GqlinkError) -> None:
-        """Tell everybody who waits that there will be no connection."""
+    async def _give_up(self, error: GqlinkError) -> bool:
+        """Fail, unless it was about a credential that has changed meanwhile; whether that is so."""
         self._recovery.forget()
         self._next = None
         self._relay.drop(CloseCode.NORMAL, "")
         if self._followers:
-            self._operations.discard_buffers("the credential changed and was refused")
             await self._sockets.wait_gone()
         # From here on in one step: an operation that began meanwhile is told as well.
+        if self._presenter.is_behind:
+            return False
+        self._fail(error)
+        return True
+
+    def _fail(self, error: GqlinkError) -> None:
+        """Tell everybody who waits that there will be no connection."""
+        self._relay.drop(CloseCode.NORMAL, "")
+        if self._followers:
+            self._operations.discard_buffers("the credential changed and was refused")
         code, reason = getattr(error, "code", None), getattr(error, "reason", "")
         self._board.show(LinkPhase.FAILED, code=code, reason=reason or str(error))
         _log.warning("the link gives up: %s", error)
