@@ -17,6 +17,7 @@ def test_the_door_lists_what_is_public() -> None:
         "EnvironmentToken",
         "Event",
         "EventKey",
+        "FunctionSource",
         "Headers",
         "HttpLink",
         "Link",

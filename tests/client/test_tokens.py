@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from gqlink.client import AccessToken, EnvironmentToken, PasswordLogin, RefreshTokenLogin, TokenFile, TokenSource
-from gqlink.client.tokens import FunctionSource, as_token_source
+from gqlink.client import (
+    AccessToken,
+    EnvironmentToken,
+    FunctionSource,
+    PasswordLogin,
+    RefreshTokenLogin,
+    TokenFile,
+    TokenSource,
+)
+from gqlink.client.tokens import as_token_source
 from gqlink.errors import AuthUnavailable, BadUserInput, GqlinkError, LoginRequired
 from gqlink.testing import FakeClock
 
@@ -68,6 +76,53 @@ async def test_a_refresh_asks_the_function_again_once_for_all() -> None:
     gate.set()
     assert await asyncio.gather(*callers) == ["t1", "t1", "t2", "t2"]
     assert asked == 2
+
+
+async def test_a_token_that_was_given_lately_is_another_one_already() -> None:
+    """Twenty who come one after the other with the same refused token are one question; ten seconds later it is old."""
+    clock, answers = FakeClock(), [f"t{number}" for number in range(1, 6)]
+    source = FunctionSource(lambda: answers.pop(0), clock=clock)
+    assert await source.token() == "t1"
+    assert [await source.refresh("t1") for _ in range(20)] == ["t2"] * 20
+    assert await source.refresh("t2") == "t3"
+    clock.advance(10.0)
+    assert await source.refresh("t2") == "t3"
+    clock.advance(0.1)
+    assert await source.refresh("t2") == "t4"
+    assert await source.refresh(None) == "t4"
+
+
+async def test_a_token_that_has_ended_is_not_another_one() -> None:
+    """Nor is nobody."""
+    clock = FakeClock()
+    answers = [AccessToken("t1", 5.0), AccessToken("t2", 5.0), None, AccessToken("t3", 5.0)]
+    source = FunctionSource(lambda: answers.pop(0), clock=clock)
+    assert await source.token() == "t1"
+    clock.advance(5.0)
+    assert await source.refresh("t0") == "t2"
+    assert await source.token() is None
+    assert await source.refresh("t2") == "t3"
+
+
+async def test_an_answer_that_comes_late_is_not_the_last_one() -> None:
+    """It is for whoever asked."""
+    gate, asked = asyncio.Event(), 0
+
+    async def function() -> AccessToken:
+        nonlocal asked
+        asked += 1
+        number = asked
+        if number == 1:
+            await gate.wait()
+        return AccessToken(f"t{number}", 60.0 * number)
+
+    source = FunctionSource(function, clock=FakeClock())
+    late = asyncio.create_task(source.token())
+    await asyncio.sleep(0)
+    assert await source.token() == "t2"
+    gate.set()
+    assert await late == "t1"
+    assert (source.expires_at, await source.refresh("t1"), await source.refresh("t2")) == (1120.0, "t2", "t3")
 
 
 async def test_an_access_token_says_when_it_ends() -> None:

@@ -21,7 +21,7 @@ from gqlink.client.split import SplitLink, split
 from gqlink.client.state import LinkPhase, LinkState
 from gqlink.client.subscription import Event
 from gqlink.client.token_file import TokenFile
-from gqlink.client.tokens import AccessToken, Auth, Change, TokenSource
+from gqlink.client.tokens import AccessToken, Auth, Change, FunctionSource, TokenSource
 from gqlink.client.websocket import WebSocketLink
 
 __all__ = (
@@ -35,6 +35,7 @@ __all__ = (
     "EnvironmentToken",
     "Event",
     "EventKey",
+    "FunctionSource",
     "Headers",
     "HttpLink",
     "Link",

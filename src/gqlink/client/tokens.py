@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 import httpx2
 
@@ -107,8 +107,15 @@ class TokenSource(Protocol):
 Auth: TypeAlias = TokenSource | TokenFunction
 
 
+# For so long an answer is worth more than another question; a text does not say when it ends.
+_RECENT_SECONDS: Final = 10.0
+
+
 class FunctionSource:
     """A bare function as a token source: it is asked each time and cannot say when its answer changes.
+
+    Links make one of it themselves. Make it yourself to give several links the same one, so that they share refreshes
+    and what they learn of refusals.
 
     Args:
         function: Returns the token or None; it may be a coroutine function.
@@ -119,6 +126,9 @@ class FunctionSource:
         self._function = function
         self._clock = clock or SystemClock()
         self._last: tuple[AccessToken, float | None] | None = None
+        self._asked = 0
+        self._answered = 0
+        self._answered_at = -math.inf  # when its last answer was asked for
         self._asking = SharedCall(self._ask, name="gqlink token function")
 
     async def token(self) -> str | None:
@@ -132,7 +142,13 @@ class FunctionSource:
         return await self._ask()
 
     async def refresh(self, stale: str | None) -> str | None:
-        """Ask the function, once for all who want it; it raises what `token` raises."""
+        """Ask the function, once for all who want it; it raises what `token` raises.
+
+        It is not asked where it has given another token than `stale` within the last ten seconds, and that lasts.
+        """
+        recent = self._recent()
+        if recent is not None and recent != stale:
+            return recent
         joined = self._asking.running
         token = await self._asking()
         if joined and token == stale:
@@ -150,7 +166,8 @@ class FunctionSource:
         return _nothing
 
     async def _ask(self) -> str | None:
-        asked_at = self._clock.now()
+        self._asked += 1
+        asked_at, number = self._clock.now(), self._asked
         try:
             given = self._function()
             answer = await given if inspect.isawaitable(given) else given
@@ -160,17 +177,26 @@ class FunctionSource:
             raise AuthUnavailable(f"auth: {type(exc).__name__}") from exc
         except Exception as exc:
             raise BadUserInput(f"auth raised {type(exc).__name__}") from exc
-        return self._keep(answer, asked_at)
+        token = AccessToken(answer) if answer is not None and not isinstance(answer, AccessToken) else answer
+        if number > self._answered:  # what was asked for later is newer, whichever answer comes last
+            self._answered, self._answered_at = number, asked_at
+            self._keep(token, asked_at)
+        return None if token is None else token.value
 
-    def _keep(self, answer: str | AccessToken | None, asked_at: float) -> str | None:
-        if answer is None:
+    def _keep(self, token: AccessToken | None, asked_at: float) -> None:
+        if token is None:
             self._last = None
-            return None
-        token = answer if isinstance(answer, AccessToken) else AccessToken(answer)
         # A function that keeps its token says the same seconds again: they count from the first time.
-        if self._last is None or self._last[0] != token:
+        elif self._last is None or self._last[0] != token:
             self._last = (token, None if token.expires_in is None else asked_at + token.expires_in)
-        return token.value
+
+    def _recent(self) -> str | None:
+        """Return what the function has said lately, if it is a token that has not ended."""
+        now = self._clock.now()
+        if self._last is None or now > self._answered_at + _RECENT_SECONDS:
+            return None
+        token, ends_at = self._last
+        return token.value if ends_at is None or now < ends_at else None
 
 
 def as_token_source(auth: Auth) -> TokenSource:
