@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -190,3 +191,30 @@ async def test_any_other_word_is_refused() -> None:
     with pytest.raises(BadUserInput, match="when_anonymous"):
         client.subscribe(SUBSCRIPTION, when_anonymous="wait")  # type: ignore[arg-type] # that is the point
     await client.aclose()
+
+
+@pytest.mark.parametrize("idle_seconds", [0.0, 30.0])
+async def test_where_only_the_ack_says_that_nobody_speaks_the_server_is_asked_once(
+    peer: Peer, idle_seconds: float
+) -> None:
+    """Also if what is presented differs each time; until a change, or somebody else who needs a connection."""
+    clock, numbers, said = FakeClock(chance=0.0), count(), dict[str, object]()
+    link = WebSocketLink(
+        peer.url, connection_params=lambda: {"requestId": next(numbers), **said}, idle_seconds=idle_seconds, clock=clock
+    )
+    async with Client(link) as client, client.subscribe(SUBSCRIPTION, when_anonymous="hold") as events:
+        for dialled in (1, 2):
+            await until(lambda: link.state.phase is LinkPhase.LIVE or not idle_seconds)
+            await turns()
+            clock.advance(idle_seconds)
+            await until(lambda: link.state.phase is LinkPhase.IDLE and not peer.open)
+            await turns(100)
+            assert len(peer.offers) == dialled
+            if dialled == 1:
+                assert await client.execute("{ open }") == {"by": None, "variables": None}
+        said["accessToken"] = "alice-1"
+        await client.credentials_changed()
+        await subscribed(peer)
+        peer.publish(1)
+        assert (await anext(events)).data == 1
+    assert len(peer.offers) == 3

@@ -86,6 +86,7 @@ class Keeper:
         self._eager = False
         self._closed = False
         self._pausing = False
+        self._resting = False
         self._next: Credential | None = None
         self._credential: Credential | None = None
         self._idle_since: float | None = None
@@ -115,6 +116,7 @@ class Keeper:
             ConnectionClosed: The link was closed.
         """
         self._require_open()
+        self._resting = False
         operation = self._operations.add(request, key=key, hold=hold)
         self._relay.write(operation)
         self._ensure_running()
@@ -163,6 +165,7 @@ class Keeper:
         if self._closed:
             return done()
         own = self._presenter.changed(source=source)
+        self._resting = False
         self._wake()
         if self._eager or (self._operations and self._task is None):
             self._ensure_running()  # a link that stays connected comes back, and so does one that waits for a login
@@ -243,7 +246,9 @@ class Keeper:
 
     def _waits_for_login(self, credential: Credential) -> bool:
         """Say whether nobody is logged in, and nothing runs that could do anything before somebody is."""
-        if self._eager or self._operations.need(anonymous=True) or not self._relay.was_nobody(credential):
+        if self._eager or self._operations.need(anonymous=True):
+            return False
+        if not (self._resting or self._relay.was_nobody(credential)):
             return False
         self._operations.discard_buffers("nobody is logged in any more")
         self._operations.begin_held()
@@ -275,6 +280,8 @@ class Keeper:
                 self._recovery.acknowledged()
                 self._followers.settle()
                 if self._is_idle():
+                    # Then the next one would rest as well, whatever it presents: asking again would be for ever.
+                    self._resting = self._relay.anonymous
                     socket.close(CloseCode.NORMAL)
                     return Ending(None)
             await self._wait(socket)
