@@ -12,7 +12,7 @@ from client.hands import FakeClock, turns, until
 from client.peer import Peer, Script
 from client.sessions import URL, SessionServer
 from client.source import Source
-from gqlink.client import AccessToken, Client, PasswordLogin, WebSocketLink
+from gqlink.client import AccessToken, Client, LinkPhase, PasswordLogin, WebSocketLink
 from gqlink.client.refusals import refusals_of
 from gqlink.errors import AuthUnavailable, ConnectionClosed, ConnectionRefused, OutcomeUnknown
 
@@ -393,3 +393,40 @@ async def test_a_login_while_the_link_gives_up_is_followed(lazy: bool) -> None: 
         assert (await anext(events)).data == "for bob"
         peer.script.ignore_close = False
     assert peer.tokens == ["alice-1", "bob-1"]
+
+
+# --- The end ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_closed_link_keeps_nobodys_events(peer: Peer) -> None:
+    """It hears of no logout any more, so what waited is discarded at once."""
+    source = Source("alice-1")
+    client = Client(WebSocketLink(peer.url, auth=source))
+    async with client.subscribe(SUBSCRIPTION) as events:
+        await subscribed(peer)
+        peer.publish("read")
+        peer.publish("for alice")
+        assert (await anext(events)).data == "read"
+        await client.aclose()
+        await source.become(None)
+        with pytest.raises(ConnectionClosed):
+            await anext(events)
+
+
+async def test_closing_that_is_cancelled_has_told_everybody() -> None:
+    """Whoever waits for an event does not wait for ever, and the socket goes as well."""
+    async with Peer(Script(ignore_close=True)) as peer:
+        link = WebSocketLink(peer.url, auth=Source("alice-1"))
+        client = Client(link)
+        event = asyncio.ensure_future(anext(client.subscribe(SUBSCRIPTION)))
+        await subscribed(peer)
+        closing = asyncio.ensure_future(client.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(ConnectionClosed):
+            await event
+        assert link.state.phase is LinkPhase.CLOSED
+        await until(lambda: not peer.open)
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        await client.aclose()

@@ -150,13 +150,16 @@ class Keeper:
         """End everything, within about a second."""
         self._closed = True
         task = self._task
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
-        await self._presenter.aclose()
-        self._relay.drop(CloseCode.NORMAL, "")
-        self._operations.fail(ConnectionClosed(CloseCode.NORMAL, "the link was closed"))
-        self._board.show(LinkPhase.CLOSED)
+        try:
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+            await self._presenter.aclose()
+        finally:  # also for a caller who is cancelled here: nobody must wait for ever
+            self._relay.drop(CloseCode.NORMAL, "")
+            self._operations.discard_buffers("the link was closed")  # it will not hear of a logout any more
+            self._operations.fail(ConnectionClosed(CloseCode.NORMAL, "the link was closed"))
+            self._board.show(LinkPhase.CLOSED)
         await self._sockets.wait_gone()
         await asyncio.sleep(0)  # picows' own task for pings ends one turn later
 
