@@ -97,6 +97,22 @@ async def test_a_subscription_whose_session_is_ended_elsewhere_says_how_to_go_on
     assert "Nobody is logged in" in nobody.out
 
 
+async def test_a_subscription_goes_on_as_whoever_logs_in_meanwhile(home: Home) -> None:
+    """In another process, which ends the session before; it says for whom it listens now."""
+    async with counted(home) as (url, _):
+        await home.run("login", "alice", "-s", url, given="alice123\n")
+        async with home.running("subscribe", "subscription { messageAdded { text } }", "-s", url) as listener:
+            await listener.line("connected as alice", stream="err")
+            await home.run("login", "bob", "-s", url, given="bob123\n")
+            await listener.line("connected as bob", stream="err")
+            await home.run("query", 'mutation { addMessage(input: {text: "hello"}) { id } }', "-s", url)
+            event = await listener.line("hello")
+            stopped = await listener.stop()
+
+    assert json.loads(event) == {"messageAdded": {"text": "hello"}}
+    assert "Traceback" not in stopped.err
+
+
 async def test_a_logout_ends_the_session_at_the_server(home: Home) -> None:
     """Who has kept a copy of the file cannot renew it any more, and is logged out."""
     async with counted(home) as (url, asked):

@@ -129,6 +129,26 @@ async def test_a_file_is_shared_by_several_at_the_chat(chat: str, tmp_path: Path
     assert await ask(chat, sources[0]) == {"viewer": None}
 
 
+async def test_a_subscription_goes_on_as_whoever_logs_in_elsewhere(chat: str, tmp_path: Path, subprotocol: str) -> None:
+    """The login in another process ends the session before at the chat, which closes its socket."""
+    mine, other = (TokenFile(chat, path=tmp_path / "tokens.json") for _ in range(2))
+    await mine.login("alice", "alice123")
+    url = f"{chat.replace('http', 'ws', 1)}/graphql"
+    link = WebSocketLink(url, auth=mine, subprotocols=[subprotocol])
+    async with (
+        asyncio.timeout(20),
+        mine,
+        Client(link) as client,
+        client.subscribe("subscription { messageAdded { text } }") as events,
+    ):
+        await until(lambda: link.state.subject == "alice")
+        await other.login("bob", "bob123")
+        await until(lambda: link.state.phase is LinkPhase.LIVE and link.state.subject == "bob")
+        async with Client(HttpLink(f"{chat}/graphql", auth=other)) as http:
+            await http.execute('mutation { addMessage(input: {text: "hello"}) { id } }')
+        assert (await anext(events)).data == {"messageAdded": {"text": "hello"}}
+
+
 async def test_an_answer_that_was_lost_is_made_up_for(chat: str, tmp_path: Path) -> None:
     """Whoever dies between the answer and the file leaves the refresh token before; the chat takes it once more."""
     path = tmp_path / "tokens.json"
