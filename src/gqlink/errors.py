@@ -28,7 +28,7 @@ GqlinkError
 ├── BadUserInput                     an argument that the operation cannot take
 ├── LimitExceeded                    a bound of `Limits`; limit, allowed, actual
 ├── SubscriberLagging                a subscriber fell behind its bounded buffer
-├── DataUnusable                     what the chat keeps on disk or in its database needs a look
+├── DataUnusable                     what is kept in a file or a database needs a look
 └── StoreUnavailable                 temporary: the chat's database does not answer
 ```
 
@@ -403,7 +403,7 @@ class SubscriberLagging(GqlinkError):
 
 
 class DataUnusable(GqlinkError):
-    """What the chat keeps on disk or in its database cannot be used as it is; somebody must look at it.
+    """What is kept in a file or a database cannot be used as it is; somebody must look at it.
 
     Args:
         what: The file, directory or database, without any password.
