@@ -388,6 +388,22 @@ async def test_a_provider_that_is_down_at_a_change_leaves_no_old_socket(peer: Pe
             await client.credentials_changed()
 
 
+async def test_a_function_that_is_cancelled_is_asked_again(peer: Peer) -> None:
+    """What it waited for has ended, and not the link: that is like a provider that is down."""
+    answers: list[str | None] = [None, "alice-1"]
+
+    async def params() -> dict[str, object]:
+        answer = answers.pop(0)
+        if answer is None:
+            raise asyncio.CancelledError
+        return {"accessToken": answer}
+
+    link = WebSocketLink(peer.url, connection_params=params, clock=FakeClock(chance=0.0))
+    async with Client(link) as client, client.subscribe(SUBSCRIPTION):
+        await subscribed(peer)
+    assert peer.tokens == ["alice-1"]
+
+
 async def test_a_mutation_under_way_at_a_change_has_an_unknown_outcome(peer: Peer) -> None:
     """It was asked for by somebody else than the new socket speaks for; a query is asked again."""
     peer.script.hold_operations = True

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from gqlink.client.ending import Ending
 from gqlink.client.errands import Errands
-from gqlink.errors import GqlinkError
+from gqlink.errors import AuthUnavailable, GqlinkError
 from gqlink.protocol import Verdict
 
 if TYPE_CHECKING:
@@ -178,6 +178,7 @@ class Presenter:
 
         Raises:
             _OutdatedError: The credential has changed meanwhile.
+            AuthUnavailable: It cannot be said now.
         """
         if self.is_behind:
             raise _OutdatedError
@@ -193,6 +194,8 @@ class Presenter:
             self._question = self._outdated = None
         if not asking.done():
             raise _OutdatedError
+        if asking.cancelled():  # not our end, but that of something that the function waited for
+            raise AuthUnavailable("what gives the credential was cancelled")
         return asking.result()
 
     async def _put(self, question: object, reason: Reason, stale: str | None) -> Credential:
