@@ -207,7 +207,10 @@ class WebSocketLink:
         await self._keeper.credentials_changed()
 
     async def aclose(self) -> None:
-        """End all operations with `ConnectionClosed` and the socket with 1000; it takes two seconds at most."""
+        """End all operations with `ConnectionClosed` and the socket with 1000; it takes two seconds at most.
+
+        What nobody has taken yet is discarded: a link that is closed hears of no logout any more.
+        """
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
