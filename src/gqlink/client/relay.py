@@ -3,6 +3,8 @@
 Mostly there is one. During a handover (see `handover`) it has a successor, which takes the new operations; after one,
 the predecessor drains: it stays for the answers that it owes, and nothing new is asked of it. Whoever knows that the
 credential is another person's drops them all, and from then on nothing that they bring is heard.
+
+Longer than a file should be, because who is heard, and for whom it speaks, is decided here in one place.
 """
 
 from __future__ import annotations
