@@ -85,7 +85,7 @@ async def expect_expiry(client: StockClient, *, socket: int) -> None:
 async def test_a_stock_client_comes_back_with_the_next_token(stock_client: StockClient, timed: TimedChat) -> None:
     """Three tokens end, four sockets have been there, and the subscription has heard everything that was said."""
     chat = timed.chat
-    tokens = [timed.token(seconds=100.0 * number) for number in (1, 2, 3, 4)]
+    tokens = [timed.token(seconds=25.0 * number) for number in (1, 2, 3, 4)]  # all within a demo token's life
     writer = chat.token("bob")
     await stock_client.create(chat.url)
     stock_client.set_token(tokens[0])
@@ -98,7 +98,7 @@ async def test_a_stock_client_comes_back_with_the_next_token(stock_client: Stock
         }
         if following is not None:
             stock_client.set_token(following)
-            timed.clock.advance(110)
+            timed.clock.advance(26)
             await expect_expiry(stock_client, socket=socket)
 
     assert [call.token for call in stock_client.seen("params_called")] == [fingerprint(token) for token in tokens]
