@@ -245,8 +245,8 @@ class Relay:
             self._on_news()
             return None
         clock, overlap = self._settings.clock, self._settings.overlap_seconds
-        if old.expires_at is not None:
-            # A token that ends in the overlap would end it: better we do, while the server still listens.
+        if old.expires_at is not None and old.addition is not None:
+            # Our server ends the socket with its token: better we do before. Others let it live for the whole overlap.
             overlap = min(overlap, max(0.8 * (old.expires_at - clock.now()), 0.0))
         self._handover = handover = Handover(
             self._operations, old=old, new=new, overlap_seconds=overlap, clock=clock, on_over=self._on_news
