@@ -326,8 +326,8 @@ class Keeper:
             await self._drop()
             return
         credential = self._credential
-        over = ending.verdict is Verdict.FAIL and ending.refusal and credential is not None
-        if over and credential is not None and await self._presenter.has_another(credential):
+        refused = ending.verdict is Verdict.FAIL and ending.refusal
+        if refused and credential is not None and await self._presenter.has_another(credential):
             ending = replace(ending, verdict=Verdict.REFRESH)  # what was revoked is not what holds now
         delay = self._recovery.after(ending, credential=credential)
         if delay is None or not (self._operations or self._eager):
