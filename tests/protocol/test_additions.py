@@ -3,14 +3,20 @@ import pytest
 
 from gqlink.protocol import (
     AckAddition,
+    CursorRequest,
+    EventPosition,
     Renewal,
     RenewalOutcome,
     ack_payload,
     outcome_payload,
+    position_extensions,
     read_ack,
+    read_cursor_request,
     read_outcome,
+    read_position,
     read_renewal,
     renewal_payload,
+    request_extensions,
 )
 
 
@@ -77,3 +83,29 @@ def test_the_outcome_of_a_renewal_says_of_which_and_for_how_long_or_why_not(
 def test_any_other_pong_is_no_outcome() -> None:
     """An echo of somebody's own payload says nothing of a renewal."""
     assert read_outcome({"at": 1}) is None
+
+
+def test_a_subscriber_asks_for_cursors_or_names_the_last_one() -> None:
+    """Both shapes are those of the reference; to name a cursor is to want more of them."""
+    assert request_extensions() == {"gqlink": {"cursor": True}}
+    assert request_extensions("c1") == {"gqlink": {"after": "c1"}}
+    assert read_cursor_request(request_extensions()) == CursorRequest(cursor=True)
+    assert read_cursor_request(request_extensions("c1")) == CursorRequest(after="c1")
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [None, {}, {"gqlink": {}}, {"gqlink": {"cursor": False}}, {"gqlink": {"after": None}}, {"gqlink": {"after": 3}}],
+)
+def test_anybody_else_gets_no_cursors(extensions: dict[str, object] | None) -> None:
+    """Who does not ask, or not legibly, gets what any server would send."""
+    assert read_cursor_request(extensions) is None
+
+
+def test_a_result_says_where_it_stands() -> None:
+    """The first one says besides whether all that was missed will come; it is no event."""
+    assert position_extensions(EventPosition("c1", recovered=False)) == {"gqlink": {"cursor": "c1", "recovered": False}}
+    assert position_extensions(EventPosition("c2")) == {"gqlink": {"cursor": "c2"}}
+    assert read_position({"gqlink": {"cursor": "c1", "recovered": True}}) == EventPosition("c1", recovered=True)
+    assert read_position({"gqlink": {"cursor": "c2"}, "other": 1}) == EventPosition("c2")
+    assert read_position({"tracing": {}}) is None

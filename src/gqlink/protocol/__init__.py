@@ -6,14 +6,20 @@ conversation, `closing` the close codes with the verdict a client draws from eac
 
 from gqlink.protocol.additions import (
     AckAddition,
+    CursorRequest,
+    EventPosition,
     Renewal,
     RenewalOutcome,
     ack_payload,
     outcome_payload,
+    position_extensions,
     read_ack,
+    read_cursor_request,
     read_outcome,
+    read_position,
     read_renewal,
     renewal_payload,
+    request_extensions,
 )
 from gqlink.protocol.client import ClientConnection
 from gqlink.protocol.closing import (
@@ -65,9 +71,11 @@ __all__ = (
     "Closing",
     "CompleteReceived",
     "ConnectionLimits",
+    "CursorRequest",
     "Dialect",
     "ErrorReceived",
     "Event",
+    "EventPosition",
     "ExecutionResult",
     "Frame",
     "InitReceived",
@@ -94,10 +102,14 @@ __all__ = (
     "handshake_verdict",
     "is_sendable",
     "outcome_payload",
+    "position_extensions",
     "read_ack",
+    "read_cursor_request",
     "read_outcome",
+    "read_position",
     "read_renewal",
     "redact",
     "redact_text",
     "renewal_payload",
+    "request_extensions",
 )

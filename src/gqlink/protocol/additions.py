@@ -17,14 +17,20 @@ if TYPE_CHECKING:
 
 __all__ = (
     "AckAddition",
+    "CursorRequest",
+    "EventPosition",
     "Renewal",
     "RenewalOutcome",
     "ack_payload",
     "outcome_payload",
+    "position_extensions",
     "read_ack",
+    "read_cursor_request",
     "read_outcome",
+    "read_position",
     "read_renewal",
     "renewal_payload",
+    "request_extensions",
 )
 
 T = TypeVar("T")
@@ -72,6 +78,37 @@ class RenewalOutcome(msgspec.Struct, frozen=True, rename="camel"):
     error: str | None = None
 
 
+class CursorRequest(msgspec.Struct, frozen=True):
+    """A subscriber's wish for cursors, in `subscribe.payload.extensions.gqlink`.
+
+    Args:
+        cursor: Whether each event is to say where it stands.
+        after: Where the subscriber left off; it wants cursors as well.
+
+    Shape:
+        {"cursor": true} or {"after": cursor}
+    """
+
+    cursor: bool = False
+    after: str | None = None
+
+
+class EventPosition(msgspec.Struct, frozen=True):
+    """Where an event stands, in `next.payload.extensions.gqlink`; only for subscribers who asked.
+
+    Args:
+        cursor: Opaque; to be given back as `after`.
+        recovered: None for an event. On the first `next`, which is none (its data is null), it says that the
+            subscription is live from here, and whether everything after the cursor that was asked for will come.
+
+    Shape:
+        {"cursor": str, "recovered": bool}, later {"cursor": str}
+    """
+
+    cursor: str
+    recovered: bool | None = None
+
+
 def ack_payload(addition: AckAddition) -> dict[str, object]:
     """Return the payload of a `connection_ack` that carries the addition."""
     return {_KEY: msgspec.to_builtins(addition)}
@@ -102,6 +139,33 @@ def outcome_payload(outcome: RenewalOutcome) -> dict[str, object]:
 def read_outcome(payload: Mapping[str, object] | None) -> RenewalOutcome | None:
     """Return the outcome that a pong carries; None where it carries none that can be read."""
     return _read(payload, RenewalOutcome)
+
+
+def request_extensions(after: str | None = None) -> dict[str, object]:
+    """Return the extensions of a subscription that wants cursors.
+
+    Args:
+        after: Where it left off; None where it begins.
+    """
+    return {_KEY: {"cursor": True} if after is None else {"after": after}}
+
+
+def read_cursor_request(extensions: Mapping[str, object] | None) -> CursorRequest | None:
+    """Return what a subscriber says about cursors; None where it did not ask for any, or not legibly."""
+    request = _read(extensions, CursorRequest)
+    return request if request is not None and (request.cursor or request.after is not None) else None
+
+
+def position_extensions(position: EventPosition) -> dict[str, object]:
+    """Return what goes into the extensions of a result that says where it stands."""
+    if position.recovered is None:
+        return {_KEY: {"cursor": position.cursor}}
+    return {_KEY: {"cursor": position.cursor, "recovered": position.recovered}}
+
+
+def read_position(extensions: Mapping[str, object] | None) -> EventPosition | None:
+    """Return where a result stands; None where its server does not say."""
+    return _read(extensions, EventPosition)
 
 
 def _read(payload: Mapping[str, object] | None, kind: type[T]) -> T | None:
