@@ -32,6 +32,7 @@ class Ending:
         fault: The error to raise where it is not the usual one.
         cause: The foreign exception behind it.
         dialled: Whether there was an attempt at all; not where nobody could say what to present.
+        retry_after: For how many seconds the server asked to be left alone; None where it did not say.
     """
 
     verdict: Verdict | None
@@ -44,6 +45,7 @@ class Ending:
     fault: GqlinkError | None = None
     cause: BaseException | None = None
     dialled: bool = True
+    retry_after: float | None = None
 
     @classmethod
     def closed(cls, closed: Closed, *, dialect: Dialect, stayed_seconds: float | None, refusal: str | None) -> Self:
@@ -70,10 +72,16 @@ class Ending:
         )
 
     @classmethod
-    def rejected(cls, status: int) -> Self:
-        """The upgrade was answered with an HTTP status other than 101."""
+    def rejected(cls, status: int, *, retry_after: float | None = None) -> Self:
+        """The upgrade was answered with an HTTP status other than 101.
+
+        Args:
+            status: The HTTP status.
+            retry_after: What its `Retry-After` header says, in seconds from now (RFC 9110, section 10.2.3).
+        """
         verdict = handshake_verdict(status)
-        return cls(verdict, reason=f"HTTP status {status}", refusal=verdict is Verdict.REFRESH)
+        refusal = verdict is Verdict.REFRESH
+        return cls(verdict, reason=f"HTTP status {status}", refusal=refusal, retry_after=retry_after)
 
     @classmethod
     def unreachable(cls, exc: BaseException) -> Self:
