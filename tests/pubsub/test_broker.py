@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gqlink.errors import ConnectionClosed
+from gqlink.errors import ConnectionClosed, SubscriberLagging
 from gqlink.pubsub import Broker, MemoryBroker, Position, Publication, Subscription
 from pubsub.hearing import heard, started
 
@@ -207,6 +207,55 @@ async def test_one_who_leaves_disturbs_nobody(broker: Broker) -> None:
     assert await heard(staying) == ["hello"]
 
 
+async def test_a_reset_ends_everybody_with_an_error_after_what_they_have(broker: Broker) -> None:
+    """Whoever listened learns that there is something that nobody heard."""
+    reader, other = await broker.subscribe("a"), await broker.subscribe("a")
+    elsewhere = await broker.subscribe("b")
+    await broker.publish("a", 1)
+    await broker.reset("a")
+    await broker.publish("a", 2)
+    await broker.publish("b", 3)
+    for subscription in (reader, other):
+        assert (await anext(subscription)).data == 1
+        with pytest.raises(SubscriberLagging):
+            await anext(subscription)
+        with pytest.raises(StopAsyncIteration):
+            await anext(subscription)
+        await subscription.aclose()
+    assert await heard(elsewhere) == [3]
+
+
+async def test_a_reset_wakes_whoever_waits(broker: Broker) -> None:
+    """They learn of it at once, not with the next publication."""
+    subscription = await broker.subscribe("a")
+    reading = asyncio.ensure_future(anext(subscription))
+    assert not await started(reading)
+    await broker.reset("a")
+    with pytest.raises(SubscriberLagging):
+        await reading
+
+
+async def test_nobody_resumes_over_a_reset(broker: Broker) -> None:
+    """Not even where nothing was published, nor from where nothing was missed."""
+    known = [await broker.position("a"), await broker.publish("a", 1)]
+    await broker.reset("a")
+    await broker.publish("a", 2)
+    for position in known:
+        subscription = await broker.subscribe("a", after=position)
+        assert not subscription.recovered
+        assert await heard(subscription) == []
+
+
+async def test_after_a_reset_a_topic_is_as_good_as_new(broker: Broker) -> None:
+    """Positions of the new epoch can be resumed; also of a topic that was not used before, and after two of them."""
+    await broker.publish("a", 1)
+    await broker.reset("a")
+    await broker.reset("a")
+    first = await broker.publish("a", 2)
+    await broker.publish("a", 3)
+    assert await heard(await broker.subscribe("a", after=first)) == [3]
+
+
 async def test_closing_the_broker_ends_everybody_after_what_they_have(broker: Broker) -> None:
     """Nothing that was published is lost by it."""
     waiting, reading = await broker.subscribe("a"), await broker.subscribe("b")
@@ -224,6 +273,6 @@ async def test_closing_the_broker_ends_everybody_after_what_they_have(broker: Br
 async def test_a_closed_broker_takes_nothing_more(broker: Broker) -> None:
     """Rather than lose it silently."""
     await broker.aclose()
-    for refused in (broker.publish("a", 1), broker.subscribe("a"), broker.position("a")):
+    for refused in (broker.publish("a", 1), broker.subscribe("a"), broker.position("a"), broker.reset("a")):
         with pytest.raises(ConnectionClosed, match="the broker is closed"):
             await refused

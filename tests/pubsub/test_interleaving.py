@@ -132,6 +132,16 @@ class Conversation(RuleBasedStateMachine):
         known = data.draw(st.sampled_from(self.known))
         return self.listen(topic, Position(known.epoch, known.offset + shift))
 
+    @rule(topic=NAMES)
+    def reset(self, topic: str) -> None:
+        """Whoever listens gets what they have and an error; no position known before is of the new epoch."""
+        self.run(self.broker.reset(topic))
+        for each in self.listening(topic):
+            each.listening, each.lagging = False, True
+        present = self.run(self.broker.position(topic))
+        assert present.offset == 0
+        assert all(present.epoch != known.epoch for known in self.known)
+
     async def next_of(self, listener: Listener) -> object:
         """Read one; a reader that finds nothing gives up."""
         reading: asyncio.Task[object] = asyncio.ensure_future(anext(listener.subscription))

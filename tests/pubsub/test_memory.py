@@ -214,6 +214,20 @@ async def test_a_late_farewell_does_not_disturb_the_topics_next_life() -> None:
     assert await heard(new) == ["hello"]
 
 
+async def test_a_topic_that_was_reset_no_longer_counts() -> None:
+    """Neither its subscribers, nor it itself among those that may be forgotten."""
+    broker = MemoryBroker(topics=2)
+    old = await broker.subscribe("a")
+    await broker.publish("b", 1)
+    await broker.reset("a")
+    await broker.reset("b")
+    assert broker.statistics() == Statistics(topics=0, subscriptions=0, publications=1)
+    for each in "cd":
+        await broker.publish(each, 1)
+    await old.aclose()
+    assert broker.statistics().topics == 2
+
+
 async def test_statistics_count_what_is_held() -> None:
     """Topics and subscriptions now; publications since the beginning."""
     broker = MemoryBroker()

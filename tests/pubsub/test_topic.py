@@ -30,6 +30,10 @@ class SlowBroker:
         """Give the position as ever."""
         return await self.broker.position(topic)
 
+    async def reset(self, topic: str) -> None:
+        """Reset as ever."""
+        await self.broker.reset(topic)
+
     async def aclose(self) -> None:
         """Close as ever."""
         await self.broker.aclose()
@@ -137,6 +141,18 @@ async def test_a_slow_stream_says_so(broker: MemoryBroker) -> None:
     assert [await anext(stream) for _ in range(5)] == [0, 1, 2, 3, 4]
     with pytest.raises(SubscriberLagging):
         await anext(stream)
+
+
+async def test_a_topic_can_be_reset(broker: MemoryBroker) -> None:
+    """Its streams end with an error, and what they knew recovers nothing."""
+    topic = Topic(broker, "a")
+    known = await topic.publish(1)
+    stream = topic.stream(after=known)
+    await stream.open()
+    await topic.reset()
+    with pytest.raises(SubscriberLagging):
+        await anext(stream)
+    assert not (await topic.stream().open(after=known)).recovered
 
 
 async def test_two_who_open_at_once_share_one_subscription(broker: MemoryBroker) -> None:

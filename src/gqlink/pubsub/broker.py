@@ -23,7 +23,7 @@ class Position:
     Positions are ordered within an epoch; to ask which of two epochs comes first is a `TypeError`.
 
     Args:
-        epoch: The life of the topic in which the offset counts.
+        epoch: The life of the topic in which the offset counts: 1 to 128 characters.
         offset: 1 for the first publication; 0 is before everything.
     """
 
@@ -59,7 +59,8 @@ class Subscription(Protocol):
     broker (then after what was already buffered). `async with` closes it at the end of the block.
 
     Raises:
-        SubscriberLagging: From iterating, after what was buffered: the consumer was too slow, the subscription is over.
+        SubscriberLagging: From iterating, after what was buffered: the subscription is over although more was said, or
+            may have been. The consumer was too slow, or the topic was reset.
     """
 
     @property
@@ -111,8 +112,9 @@ class Broker(Protocol):
 
         Args:
             topic: What to listen to; it need not exist.
-            after: The last position seen. If everything after it is still there, it comes first, then what is new,
-                without a gap and without a duplicate. Otherwise `recovered` is False and only what is new comes.
+            after: The last position seen; it may be any, also one that never was. If everything after it is still
+                there, it comes first, then what is new, without a gap and without a duplicate. Otherwise `recovered`
+                is False and only what is new comes.
 
         Raises:
             ConnectionClosed: The broker is closed.
@@ -121,6 +123,18 @@ class Broker(Protocol):
 
     async def position(self, topic: str) -> Position:
         """Give the topic's present position, the one of its last publication.
+
+        Raises:
+            ConnectionClosed: The broker is closed.
+        """
+        ...
+
+    async def reset(self, topic: str) -> None:
+        """Begin a new epoch: nobody can resume over this moment, and everybody who listens learns of it.
+
+        For whoever could not publish what had to be published, and cannot make up for it: a message that was stored,
+        but was not heard. When this returns, every subscription that was open ends with `SubscriberLagging`, after
+        what it has buffered, and a position given out before recovers nothing. Safe to repeat.
 
         Raises:
             ConnectionClosed: The broker is closed.

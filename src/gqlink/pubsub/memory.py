@@ -96,6 +96,16 @@ class MemoryBroker:
         self._rest(log)
         return log.position
 
+    async def reset(self, topic: str) -> None:
+        """Begin a new epoch; see `Broker.reset`."""
+        log = self._open_log(topic)
+        # A topic that is forgotten begins its next life in another epoch, as ever.
+        del self._logs[topic]
+        self._idle.discard(log)
+        for subscription in log.subscriptions:
+            subscription.break_off()
+        log.subscriptions.clear()
+
     async def aclose(self) -> None:
         """End every subscription and forget every topic; see `Broker.aclose`."""
         self._closed = True

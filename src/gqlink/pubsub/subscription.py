@@ -53,12 +53,16 @@ class MemorySubscription:
     def deliver(self, publication: Publication) -> bool:
         """Take one more publication, or refuse it because too many wait already: then it is over, after those."""
         if len(self._waiting) >= self._buffer:
-            self._lagging = SubscriberLagging(self.topic, buffered=len(self._backlog) + len(self._waiting))
-            self.finish()
+            self.break_off()
             return False
         self._waiting.append(publication)
         self._changed.set()
         return True
+
+    def break_off(self) -> None:
+        """End it after what was delivered, with an error: there is more that it does not get."""
+        self._lagging = SubscriberLagging(self.topic, buffered=len(self._backlog) + len(self._waiting))
+        self.finish()
 
     def finish(self) -> None:
         """End it after what was delivered."""

@@ -30,6 +30,10 @@ class Topic:
         """Say something to everybody who listens; see `Broker.publish`."""
         return await self.broker.publish(self.name, data)
 
+    async def reset(self) -> None:
+        """Begin a new epoch, because something that had to be said was not; see `Broker.reset`."""
+        await self.broker.reset(self.name)
+
     def stream(self, *, after: Position | None = None) -> Stream:
         """Make an iterator over what is said; return it from a GraphQL subscription.
 
