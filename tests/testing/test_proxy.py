@@ -17,17 +17,27 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def echoing() -> AsyncIterator[str]:
     """Run a server that sends back what it gets."""
+    handlers = set[asyncio.Task[None]]()
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(100):
-            writer.write(data)
+        with suppress(ConnectionError):
+            while data := await reader.read(100):
+                writer.write(data)
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
-    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.add(asyncio.get_running_loop().create_task(echo(reader, writer)))
+
+    server = await asyncio.start_server(begin, "127.0.0.1", 0)
     try:
         yield "{}:{}".format(*server.sockets[0].getsockname())
     finally:
         server.close()
+        for _ in range(4):  # a connection that was being accepted has a handler by then
+            await asyncio.sleep(0)
+        await asyncio.gather(*handlers)
 
 
 async def connect(authority: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -42,7 +52,7 @@ async def test_it_carries_data_both_ways() -> None:
         reader, writer = await connect(proxy.authority)
         writer.write(b"hello")
         assert await reader.readexactly(5) == b"hello"
-        assert (proxy.accepted, proxy.connections) == (1, 1)
+        assert (proxy.accepted, len(proxy.connections)) == (1, 1)
         writer.close()
 
 
@@ -105,5 +115,5 @@ async def test_nothing_is_left_when_it_is_closed() -> None:
             reader, writer = await connect(proxy.authority)
             writer.write(b"hello")
             await reader.readexactly(5)
-        assert proxy.connections == 0
+        assert proxy.connections == ()
         writer.close()
