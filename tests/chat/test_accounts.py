@@ -165,6 +165,6 @@ async def test_the_people_of_a_demo_cannot_log_in_to_the_real_thing(store: Store
 async def test_the_moment_of_its_making_is_stored(store: Store, hasher: PasswordHasher) -> None:
     """By the clock that was given."""
     await Accounts(store, hasher=hasher, clock=lambda: 1.5).create("carol", password="password")
-    async with store.writing() as connection:
-        found = await connection.exec_driver_sql("SELECT created_at FROM users")
-    assert datetime.fromisoformat(found.scalar_one()).replace(tzinfo=UTC).timestamp() == 1.5
+    query = "SELECT created_at FROM users"
+    found = await store.write(lambda connection: connection.exec_driver_sql(query).scalar_one())
+    assert datetime.fromisoformat(found).replace(tzinfo=UTC).timestamp() == 1.5

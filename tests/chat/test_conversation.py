@@ -48,7 +48,7 @@ class GatedStore(Store):
 
     def __init__(self, store: Store) -> None:
         super().__init__(store._url)
-        self._engine = store._engine
+        self._engines = store._engines
         self.reached = asyncio.Event()
         self.gate = asyncio.Event()
         self.calls = 0
@@ -215,7 +215,7 @@ async def test_a_failure_that_nobody_waits_for_is_reported(
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
-    gated._engine = None
+    gated._engines = None
     gated.gate.set()
     await conversation.aclose()
     await asyncio.sleep(0)

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from gqlink.chat.database import database_url, open_engine, shown
+from gqlink.chat.database import database_url, open_sqlite_engine, shown
 from gqlink.errors import DataUnusable
 
 
@@ -42,16 +42,19 @@ def test_a_shown_url_has_no_password() -> None:
     assert shown(make_url("postgresql://chat:secret@db/chat")) == "postgresql://chat:***@db/chat"
 
 
-async def test_sqlite_waits_for_others_keeps_references_and_logs_ahead(tmp_path: Path) -> None:
-    """WAL lets readers read while somebody writes; foreign keys are off unless asked for; busy means wait."""
-    engine = open_engine(database_url(tmp_path, given=None))
+def test_sqlite_waits_for_others_keeps_references_and_logs_ahead(tmp_path: Path) -> None:
+    """WAL lets readers read while somebody writes; foreign keys are off unless asked for; busy means wait.
+
+    And what is committed has reached the disk, which synchronous = FULL (2) stands for.
+    """
+    engine = open_sqlite_engine(database_url(tmp_path, given=None))
     try:
-        async with engine.connect() as connection:
-            pragmas = ("journal_mode", "foreign_keys", "busy_timeout")
-            found = [await connection.scalar(text(f"PRAGMA {pragma}")) for pragma in pragmas]
+        with engine.connect() as connection:
+            pragmas = ("journal_mode", "foreign_keys", "busy_timeout", "synchronous")
+            found = [connection.scalar(text(f"PRAGMA {pragma}")) for pragma in pragmas]
     finally:
-        await engine.dispose()
-    assert found == ["wal", 1, 5000]
+        engine.dispose()
+    assert found == ["wal", 1, 5000, 2]
 
 
 @pytest.fixture
@@ -65,13 +68,13 @@ def modes(directory: Path) -> dict[str, str]:
     return {path.name: f"{path.stat().st_mode & 0o777:o}" for path in directory.iterdir()}
 
 
-async def test_sqlite_files_are_private_whatever_their_directory_allows(open_directory: Path) -> None:
+def test_sqlite_files_are_private_whatever_their_directory_allows(open_directory: Path) -> None:
     """The write-ahead log holds what the database holds, so it gets the same mode."""
-    engine = open_engine(database_url(open_directory, given=None))
+    engine = open_sqlite_engine(database_url(open_directory, given=None))
     try:
-        async with engine.connect() as connection:
-            await connection.execute(text("CREATE TABLE t (x)"))
+        with engine.connect() as connection:
+            connection.execute(text("CREATE TABLE t (x)"))
             found = modes(open_directory)
     finally:
-        await engine.dispose()
+        engine.dispose()
     assert found == {"chat.sqlite3": "600", "chat.sqlite3-wal": "600", "chat.sqlite3-shm": "600"}

@@ -72,8 +72,8 @@ def message_added() -> Any:
 
 
 async def row_count(store: Store) -> int:
-    async with store.writing() as connection:
-        return cast("int", (await connection.exec_driver_sql("SELECT count(*) FROM messages")).scalar_one())
+    query = "SELECT count(*) FROM messages"
+    return await store.write(lambda connection: cast("int", connection.exec_driver_sql(query).scalar_one()))
 
 
 @pytest.fixture

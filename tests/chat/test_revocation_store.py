@@ -17,7 +17,7 @@ from gqlink.errors import SessionRevoked, StoreUnavailable
 from .conftest import KEY, NOW, Clock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from sqlalchemy import Row, Select
     from sqlalchemy.engine import URL
@@ -146,11 +146,13 @@ class Slow(Store):
     seconds = 0.0
     asked = 0
 
-    async def fetch(self, query: Select[*Columns]) -> Sequence[Row[*Columns]]:
+    async def fetch(
+        self, query: Select[*Columns], parameters: Mapping[str, object] | None = None
+    ) -> Sequence[Row[*Columns]]:
         """Run it late."""
         self.asked += 1
         await asyncio.sleep(self.seconds)
-        return await super().fetch(query)
+        return await super().fetch(query, parameters)
 
 
 @pytest.fixture

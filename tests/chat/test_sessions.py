@@ -22,7 +22,7 @@ from gqlink.server import Doorkeeper
 from .conftest import NOW, Clock, make_sessions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from sqlalchemy.engine import URL
 
@@ -82,10 +82,12 @@ class Waiting(SessionStore):
         self._time.now += self._seconds
         return await super().add(session_id, account=account, created_at=created_at, expires_at=expires_at)
 
-    async def rotate(self, session: Session, *, rotated_at: datetime) -> Session | None:
+    async def rotate(
+        self, session_id: str, *, generation: int, rotated_at: datetime, check: Callable[[Session], None]
+    ) -> Session | None:
         """Wait, then rotate."""
         self._time.now += self._seconds
-        return await super().rotate(session, rotated_at=rotated_at)
+        return await super().rotate(session_id, generation=generation, rotated_at=rotated_at, check=check)
 
 
 async def test_a_token_is_dated_when_its_session_has_been_written(

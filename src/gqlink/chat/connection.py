@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVarTuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from sqlalchemy import literal, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from gqlink.chat.database import WRITING, open_engine
+from gqlink.chat.engines import open_engines
 from gqlink.chat.migrations import migrate
 from gqlink.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Row, Select
+    from sqlalchemy import Connection, Row, Select
     from sqlalchemy.engine import URL
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from gqlink.chat.engines import Engines
 
 Columns = TypeVarTuple("Columns")
+Result = TypeVar("Result")
+
+_SIGN_OF_LIFE = select(literal(1))
 
 
 class Database:
@@ -32,8 +36,7 @@ class Database:
 
     def __init__(self, url: URL) -> None:
         self._url = url
-        self._engine: AsyncEngine | None = None
-        self._reads: set[asyncio.Future[Any]] = set()
+        self._engines: Engines | None = None
 
     async def open(self) -> None:
         """Migrate the database, then get ready.
@@ -43,15 +46,13 @@ class Database:
         """
         # Migrations read files and block, so they run in a thread, with an engine of their own.
         await asyncio.to_thread(migrate, self._url)
-        self._engine = open_engine(self._url)
+        self._engines = open_engines(self._url)
 
     async def aclose(self) -> None:
-        """Close every connection; what comes later is refused."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            if self._reads:
-                await asyncio.wait(self._reads)
-            await engine.dispose()
+        """Close every connection, after what has begun; what comes later is refused."""
+        engines, self._engines = self._engines, None
+        if engines is not None:
+            await engines.aclose()
 
     async def check(self) -> None:
         """Ask the database for a sign of life.
@@ -59,48 +60,46 @@ class Database:
         Raises:
             StoreUnavailable: There was none.
         """
-        await self.fetch(select(literal(1)))
+        await self.fetch(_SIGN_OF_LIFE)
 
-    async def fetch(self, query: Select[*Columns]) -> Sequence[Row[*Columns]]:
+    async def fetch(
+        self, query: Select[*Columns], parameters: Mapping[str, object] | None = None
+    ) -> Sequence[Row[*Columns]]:
         """Run one query, to its end although the caller is cancelled.
 
-        A connection that is cut off in the middle of a query can only be thrown away, and not every driver does it
-        well.
+        Args:
+            query: One that is made once, and takes parameters, saves the time to make it.
+            parameters: By the names in its `bindparam`s.
 
         Raises:
             StoreUnavailable: The database does not answer.
         """
-        task = asyncio.ensure_future(self._fetch(query))
-        self._reads.add(task)
-        task.add_done_callback(self._forget_read)
-        return await asyncio.shield(task)
 
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """Hold a transaction; on SQLite writers take turns from its beginning.
+        def work(connection: Connection) -> Sequence[Row[*Columns]]:
+            return connection.execute(query, parameters).all()
+
+        with _translated():
+            return await self._opened().read(work)
+
+    async def write(self, work: Callable[[Connection], Result]) -> Result:
+        """Run work in a transaction, and commit it; on SQLite writers take turns from its beginning.
+
+        It may run in another thread, so it works with what it was given, and with nothing that changes meanwhile.
+
+        Args:
+            work: Runs statements. What it raises undoes them, and is raised here.
 
         Raises:
             StoreUnavailable: The database does not answer: nothing was written.
             IntegrityError: The tables do not allow it; likewise.
         """
         with _translated():
-            async with self._opened().execution_options(**WRITING).begin() as connection:
-                yield connection
+            return await self._opened().write(work)
 
-    async def _fetch(self, query: Select[*Columns]) -> Sequence[Row[*Columns]]:
-        with _translated():
-            async with self._opened().connect() as connection:
-                return (await connection.execute(query)).all()
-
-    def _forget_read(self, task: asyncio.Future[Any]) -> None:
-        self._reads.discard(task)
-        if not task.cancelled():
-            task.exception()  # looked at, in case that nobody is left to be told
-
-    def _opened(self) -> AsyncEngine:
-        if self._engine is None:
+    def _opened(self) -> Engines:
+        if self._engines is None:
             raise StoreUnavailable
-        return self._engine
+        return self._engines
 
 
 @contextmanager

@@ -16,8 +16,7 @@ from gqlink.errors import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import ColumnElement, Row, Select
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy import ColumnElement, Connection, Row, Select
 
     from gqlink.chat.connection import Database
 
@@ -77,17 +76,20 @@ class SqlRevocationStore:
         Raises:
             StoreUnavailable: The database does not answer: nothing has been changed.
         """
-        moment = revocation.revoked_at
-        async with self._database.writing() as connection:
-            ended = await _end(connection, revocation)
-            await _take_turns(connection)
-            await connection.execute(delete(revocations).where(revocations.c.revoked_at <= self._swept_at()))
+        swept_at = self._swept_at()
+
+        def work(connection: Connection) -> int:
+            ended = _end(connection, revocation)
+            _take_turns(connection)
+            connection.execute(delete(revocations).where(revocations.c.revoked_at <= swept_at))
             if revocation.subject is not None:
-                # One for each session too: a token of theirs that was being made meanwhile may be later than `moment`.
+                # One for each session too: a token of theirs that was being made meanwhile may be later than this one.
                 for session in ended:
-                    await _insert(connection, Revocation(session=session, revoked_at=moment))
-            await _insert(connection, revocation)
-        return len(ended)
+                    _insert(connection, Revocation(session=session, revoked_at=revocation.revoked_at))
+            _insert(connection, revocation)
+            return len(ended)
+
+        return await self._database.write(work)
 
     async def load(self) -> Sequence[Revocation]:
         """Return what is still remembered, oldest first; page by page, so that others have their turn in between.
@@ -146,12 +148,12 @@ class SqlRevocationStore:
         return self._clock() - max(2 * self._seconds, _MONTH)
 
 
-async def _end(connection: AsyncConnection, revocation: Revocation) -> list[str]:
+def _end(connection: Connection, revocation: Revocation) -> list[str]:
     """End the sessions that a revocation is about, as far as they go on; return their ids."""
     moment = datetime.fromtimestamp(revocation.revoked_at, UTC)
     goes_on = sessions.c.ended_at.is_(None) & (sessions.c.expires_at > moment)
     change = update(sessions).where(goes_on & _concerned(revocation)).values(ended_at=moment)
-    return list((await connection.scalars(change.returning(sessions.c.id))).all())
+    return list((connection.scalars(change.returning(sessions.c.id))).all())
 
 
 def _concerned(revocation: Revocation) -> ColumnElement[bool]:
@@ -162,17 +164,17 @@ def _concerned(revocation: Revocation) -> ColumnElement[bool]:
     return false()  # a single token says nothing about its session
 
 
-async def _take_turns(connection: AsyncConnection) -> None:
+def _take_turns(connection: Connection) -> None:
     # A watcher asks for larger numbers than the last it saw, so numbers must become visible in their order. SQLite's
     # writers take turns anyway; PostgreSQL's would not.
     if connection.dialect.name == "postgresql":
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
 
 
-async def _insert(connection: AsyncConnection, revocation: Revocation) -> None:
+def _insert(connection: Connection, revocation: Revocation) -> None:
     values = {"subject": revocation.subject, "session": revocation.session, "token_id": revocation.token_id}
     # Whenever it was: a session or a token stays revoked, so that once is enough.
     once = {name: value for name, value in values.items() if name != "subject" and value is not None}
-    if once and await connection.scalar(select(exists().where(*(revocations.c[name] == once[name] for name in once)))):
+    if once and connection.scalar(select(exists().where(*(revocations.c[name] == once[name] for name in once)))):
         return
-    await connection.execute(insert(revocations).values(**values, revoked_at=revocation.revoked_at))
+    connection.execute(insert(revocations).values(**values, revoked_at=revocation.revoked_at))

@@ -15,6 +15,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gqlink.errors import InvalidToken, SessionRevoked, TokenExpired
@@ -115,11 +116,11 @@ class Sessions:
         """
         session_id, presented = self._refresh_tokens.read(refresh_token)
         now = self._now()
-        session = await self._going_on(session_id, now=now)
-        if presented == session.generation:
-            rotated = await self._store.rotate(session, rotated_at=now)
-            # Where somebody was faster, the token has just become the one before.
-            session = rotated or await self._going_on(session_id, now=now)
+        check = partial(self._refuse_if_over, now=now)
+        session = await self._store.rotate(session_id, generation=presented, rotated_at=now, check=check)
+        if session is None:
+            raise InvalidToken("a refresh token of a session that is forgotten")
+        self._refuse_if_over(session, now=now)
         if not _is_the_one_before(session, presented, now=now):
             log.warning("session %s of %s ended: an old refresh token was used", session.id, session.account.name)
             await self._revoke(session.id)
@@ -148,13 +149,6 @@ class Sessions:
         session_id = self._signer.verify(token, now=self._clock()).session
         if session_id is not None:
             await self._revoke(session_id)
-
-    async def _going_on(self, session_id: str, *, now: datetime) -> Session:
-        session = await self._store.find(session_id)
-        if session is None:
-            raise InvalidToken("a refresh token of a session that is forgotten")
-        self._refuse_if_over(session, now=now)
-        return session
 
     def _refuse_if_over(self, session: Session, *, now: datetime) -> None:
         if session.ended_at is not None or not self._accounts.may_log_in(session.account):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gqlink.chat.connection import Database
@@ -13,13 +14,12 @@ from gqlink.chat.tables import messages, rooms, users
 from gqlink.errors import BadUserInput, LoginRequired
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
+    from sqlalchemy import Connection, Row
 
-    from sqlalchemy import Row
-
-_ACCOUNTS = select(users.c.id, users.c.name, users.c.password_hash, users.c.is_demo)
-_ROOMS = select(rooms.c.id, rooms.c.title)
+_ACCOUNT = select(users.c.id, users.c.name, users.c.password_hash, users.c.is_demo).where(
+    users.c.name_key == bindparam("key")
+)
+_ROOMS = select(rooms.c.id, rooms.c.title).order_by(rooms.c.id)
 _MESSAGES = (
     select(
         messages.c.id,
@@ -33,6 +33,11 @@ _MESSAGES = (
     .join(users, messages.c.author_id == users.c.id)
     .join(rooms, messages.c.room_id == rooms.c.id)
 )
+_SAME_MESSAGE = _MESSAGES.where(
+    (users.c.name_key == bindparam("author_key")) & (messages.c.client_id == bindparam("client_id"))
+)
+_AUTHOR = select(users.c.id, users.c.name).where(users.c.name_key == bindparam("key"))
+_ADD_MESSAGE = insert(messages).returning(messages.c.id)
 
 
 class Store(Database):
@@ -40,7 +45,7 @@ class Store(Database):
 
     async def account(self, name: str) -> Account | None:
         """Find an account by its name, in any case."""
-        rows = await self.fetch(_ACCOUNTS.where(users.c.name_key == name.lower()))
+        rows = await self.fetch(_ACCOUNT, {"key": name.lower()})
         return next((Account(row.id, row.name, row.password_hash, row.is_demo) for row in rows), None)
 
     async def add_account(self, name: str, *, password_hash: str, is_demo: bool, created_at: datetime) -> Account:
@@ -56,9 +61,9 @@ class Store(Database):
             "is_demo": is_demo,
             "created_at": created_at,
         }
+        new = insert(users).values(values).returning(users.c.id)
         try:
-            async with self.writing() as connection:
-                number = await connection.scalar(insert(users).values(values).returning(users.c.id))
+            number = await self.write(lambda connection: connection.scalar(new))
         except IntegrityError:
             raise BadUserInput(f"The name {name!r} is taken; choose another.") from None
         return Account(_given(number), name, password_hash, is_demo)
@@ -66,12 +71,12 @@ class Store(Database):
     async def replace_password_hash(self, account: Account, *, password_hash: str) -> None:
         """Change an account's hash, unless somebody else has changed it since `account` was read."""
         unchanged = (users.c.id == account.id) & (users.c.password_hash == account.password_hash)
-        async with self.writing() as connection:
-            await connection.execute(update(users).where(unchanged).values(password_hash=password_hash))
+        change = update(users).where(unchanged).values(password_hash=password_hash)
+        await self.write(lambda connection: connection.execute(change).close())
 
     async def rooms(self) -> list[Room]:
         """List the rooms in the order of their ids."""
-        return [Room(row.id, row.title) for row in await self.fetch(_ROOMS.order_by(rooms.c.id))]
+        return [Room(row.id, row.title) for row in await self.fetch(_ROOMS)]
 
     async def room(self, room_id: str) -> Room | None:
         """Find a room by its id."""
@@ -96,28 +101,25 @@ class Store(Database):
         Raises:
             LoginRequired: The author's account is gone.
         """
-        values = {"text": words, "room_id": room.id, "client_id": client_id, "created_at": created_at}
-        try:
-            return await self._add_message(values, author=author, client_id=client_id)
-        except IntegrityError:
-            # Through another process (SQLite's writers queue up, PostgreSQL's do not) the same client_id came first.
-            return await self._add_message(values, author=author, client_id=client_id)
+        key = author.lower()
+        values = {"room_id": room.id, "client_id": client_id, "text": words, "created_at": created_at}
 
-    async def _add_message(
-        self, values: Mapping[str, object], *, author: str, client_id: str | None
-    ) -> tuple[Message, bool]:
-        async with self.writing() as connection:
-            author_id = await connection.scalar(select(users.c.id).where(users.c.name_key == author.lower()))
-            if author_id is None:
+        def work(connection: Connection) -> Message:
+            found = connection.execute(_AUTHOR, {"key": key}).first()
+            if found is None:
                 raise LoginRequired
-            same = (messages.c.author_id == author_id) & (messages.c.client_id == client_id)
-            stored = None if client_id is None else (await connection.execute(_MESSAGES.where(same))).first()
-            if stored is not None:
-                return _message(stored), False
-            new = insert(messages).values(author_id=author_id, **values).returning(messages.c.id)
-            number = await connection.scalar(new)
-            row = (await connection.execute(_MESSAGES.where(messages.c.id == number))).one()
-            return _message(row), True
+            author_id, name = found
+            number = connection.scalar(_ADD_MESSAGE, {"author_id": author_id, **values})
+            return Message(_given(number), client_id, name, room, words, created_at.astimezone(UTC))
+
+        try:
+            return await self.write(work), True
+        except IntegrityError:
+            # Asked for the second time, here or through another process; whoever was first has committed.
+            stored = await self.fetch(_SAME_MESSAGE, {"author_key": key, "client_id": client_id})
+            if not stored:
+                raise
+            return _message(stored[0]), False
 
 
 def _message(row: Row[int, str | None, str, str, str, str, datetime]) -> Message:
