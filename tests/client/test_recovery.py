@@ -379,15 +379,22 @@ async def test_a_server_that_never_acknowledges_is_left_and_tried_again(peer: Pe
     assert peer.sockets[0].closed == (4504, "Connection acknowledgement timeout")
 
 
-async def test_a_server_that_breaks_the_protocol_is_left_for_good(peer: Peer) -> None:
-    """It said what no client can read; saying it again would not help."""
-    async with Client(WebSocketLink(peer.url)) as client, client.subscribe(OPEN) as events:
+async def test_a_frame_that_nobody_can_read_costs_the_connection_and_no_more(peer: Peer) -> None:
+    """What one frame spoiled, the next connection may bring whole; who must not reconnect is told what it was."""
+    link = WebSocketLink(peer.url, clock=FakeClock(chance=0.0))
+    async with Client(link) as client, client.subscribe(OPEN) as events:
         await subscribed(peer)
         peer.sockets[0].raw("[]")
+        await until(lambda: len(peer.sockets) == 2 and peer.sockets[1].subscriptions)
+        peer.publish(1)
+        assert (await anext(events)).data == 1
+    assert peer.sockets[0].closed == (4004, "Invalid message received")
+    async with Client(WebSocketLink(peer.url, reconnect=False)) as client, client.subscribe(OPEN) as events:
+        await until(lambda: len(peer.sockets) == 3 and peer.sockets[2].subscriptions)
+        peer.sockets[2].raw("[]")
         with pytest.raises(RemoteProtocolError) as broken:
             await anext(events)
     assert broken.value.close_code == 4004
-    assert peer.sockets[0].closed == (4004, "Invalid message received")
 
 
 # --- The credential cannot be had ------------------------------------------------------------------------------------

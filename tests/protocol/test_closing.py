@@ -40,6 +40,14 @@ def test_no_two_rows_share_code_and_reason() -> None:
         (4401, "", False, Verdict.REFRESH),
         (4409, "Subscriber for 1 already exists", True, Verdict.RETRY),
         (4429, "", True, Verdict.FAIL),
+        (1002, "", False, Verdict.OTHER_DIALECT),
+        (1008, "", True, Verdict.REFRESH),
+        (3000, "", False, Verdict.REFRESH),
+        (3003, "", True, Verdict.REFRESH),
+        (4500, "Internal server error", False, Verdict.RETRY),
+        # what one frame spoiled, another connection may bring whole
+        (4004, "Invalid message received", False, Verdict.FAIL),
+        (4004, "Invalid message received", True, Verdict.RETRY),
         (1009, "Any other words", True, Verdict.FAIL),
         # codes that are nobody's
         (4999, "", True, Verdict.RETRY),
@@ -52,7 +60,49 @@ def test_a_close_tells_the_client_what_to_do(code: int, reason: str, acknowledge
     assert closing_verdict(code, reason, acknowledged=acknowledged) is verdict
 
 
-@pytest.mark.parametrize("code", [1000, 1005, 1006, 1011, 4000, 4403])
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (
+            1000,
+            '{"server_error_msg":"4400: Connection initialization failed: x-hasura-admin-secret',
+        ),
+        (1000, "4400: Could not verify JWT: JWTExpired"),
+        (1008, "Not authenticated"),
+        (1011, "Unauthorized"),
+        (4000, "Invalid token"),
+        (4001, "Session expired"),
+        (4400, "Could not verify JWT: JWTExpired"),
+        (4400, "Access denied"),
+        (4500, "jwt malformed"),
+        (4500, "Token is missing"),
+    ],
+)
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_words_that_blame_the_credential_are_believed(code: int, reason: str, *, acknowledged: bool) -> None:
+    """Servers do not agree on the code for it; what they write into the reason says it."""
+    assert closing_verdict(code, reason, acknowledged=acknowledged) is Verdict.REFRESH
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "verdict"),
+    [
+        (1013, "Authentication failed upstream", Verdict.RETRY),
+        (1012, "Unauthorized", Verdict.RETRY),
+        (4409, "Subscriber for Forbidden already exists", Verdict.RETRY),
+        (4500, "Unexpected token < in JSON at position 0", Verdict.RETRY),
+        (4400, "Invalid message", Verdict.FAIL),
+        (1000, "4400: Invalid message", Verdict.FAIL),
+        (1000, "4999: come back", Verdict.RETRY),
+        (1000, "done after 4400", Verdict.RETRY),
+    ],
+)
+def test_other_words_change_nothing(code: int, reason: str, verdict: Verdict) -> None:
+    """What is about the line or the moment stays so; 1000 with another code written into it stands for that one."""
+    assert closing_verdict(code, reason, acknowledged=True) is verdict
+
+
+@pytest.mark.parametrize("code", [1000, 1005, 1006, 1008, 1011, 4000, 4042, 4400, 4403, 4500])
 def test_after_a_refusal_the_usual_codes_speak_of_the_credential(code: int) -> None:
     """Legacy servers close a refused connection with any of these."""
     assert closing_verdict(code, acknowledged=False, refused=True) is Verdict.REFRESH

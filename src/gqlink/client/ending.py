@@ -6,15 +6,26 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from python_socks import ProxyError
+
 from gqlink.errors import ConnectionLost, ConnectionRefused, GqlinkError, RemoteProtocolError
 from gqlink.protocol import CloseCode, Side, Verdict, clip_reason, closing_verdict, handshake_verdict
+from gqlink.protocol.reasons import speaks_of_credential, speaks_of_expiry
 
 if TYPE_CHECKING:
     from gqlink.protocol import Closed, Dialect
 
 __all__ = ("Ending",)
 
-_CREDENTIAL_CODES = {CloseCode.UNAUTHORIZED, CloseCode.FORBIDDEN}
+_CREDENTIAL_CODES = {
+    CloseCode.UNAUTHORIZED,
+    CloseCode.FORBIDDEN,
+    CloseCode.UNAUTHORIZED_REGISTERED,
+    CloseCode.FORBIDDEN_REGISTERED,
+}
+# A line that breaks within the TLS handshake is a broken line; other failures of TLS are about who speaks, or how.
+_BROKEN_LINES = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+_PROXY_WANTS_A_LOGIN = 407
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +69,18 @@ class Ending:
             refusal: The text of a `connection_error` that came instead of the ack.
         """
         acknowledged, refused = stayed_seconds is not None, refusal is not None
+        verdict = closing_verdict(closed.code, closed.reason, acknowledged=acknowledged, refused=refused)
+        blamed = verdict is Verdict.REFRESH and speaks_of_credential(closed.reason)
         unreadable = closed.by is Side.CLIENT and closed.code == CloseCode.BAD_RESPONSE
-        ours = closed.by is Side.CLIENT or not closed.reason
         return cls(
-            closing_verdict(closed.code, closed.reason, acknowledged=acknowledged, refused=refused),
+            verdict,
             closed.code,
-            refusal if refusal and ours else closed.reason,
+            # Beside a `connection_error` most servers close with a word that says nothing, or with none.
+            refusal if refusal and not speaks_of_credential(closed.reason) else closed.reason,
             acknowledged=acknowledged,
             stayed_seconds=stayed_seconds or 0.0,
             dialect=dialect,
-            refusal=refused or closed.code in _CREDENTIAL_CODES,
+            refusal=refused or blamed or closed.code in _CREDENTIAL_CODES,
             fault=RemoteProtocolError(closed.reason, close_code=closed.code) if unreadable else None,
         )
 
@@ -85,14 +98,21 @@ class Ending:
 
     @classmethod
     def unreachable(cls, exc: BaseException) -> Self:
-        """There was no handshake: TCP or TLS failed, or it took too long."""
-        verdict = Verdict.FAIL if isinstance(exc, ssl.SSLError) else Verdict.RETRY
+        """There was no handshake: TCP, TLS or a proxy failed, or it took too long.
+
+        Args:
+            exc: What was raised. A certificate that is not trusted, a server that does not speak TLS and a proxy that
+                wants a login (407) stay so; everything else may pass.
+        """
+        tls = isinstance(exc, ssl.SSLError) and not isinstance(exc, _BROKEN_LINES)
+        proxy = isinstance(exc, ProxyError) and exc.error_code == _PROXY_WANTS_A_LOGIN
+        verdict = Verdict.FAIL if tls or proxy else Verdict.RETRY
         return cls(verdict, reason=clip_reason(str(exc) or type(exc).__name__), cause=exc)
 
     @property
     def expired(self) -> bool:
         """Whether the credential was good once."""
-        return self.reason == "Token expired"
+        return self.refusal and speaks_of_expiry(self.reason)
 
     @property
     def error(self) -> GqlinkError:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final
 
+from gqlink.protocol.reasons import real_code, speaks_of_credential
+
 __all__ = (
     "CLOSINGS",
     "CloseCode",
@@ -45,6 +47,8 @@ class CloseCode(IntEnum):
     TRY_AGAIN_LATER = 1013
     BAD_GATEWAY = 1014
     TLS_FAILED = 1015
+    UNAUTHORIZED_REGISTERED = 3000
+    FORBIDDEN_REGISTERED = 3003
     BAD_RESPONSE = 4004
     CLIENT_ERROR = 4005
     BAD_REQUEST = 4400
@@ -102,7 +106,7 @@ CLOSINGS: Final[tuple[Closing, ...]] = (
     Closing(CloseCode.NO_CODE, None, "closed without a code", _R, _R),
     Closing(CloseCode.ABNORMAL, None, "the connection broke without a close", _R, _R),
     Closing(CloseCode.INVALID_DATA, None, "text that is not UTF-8", _F, _F),
-    Closing(CloseCode.POLICY_VIOLATION, None, "against the peer's policy; before the ack often a refusal", _N, _F),
+    Closing(CloseCode.POLICY_VIOLATION, None, "against the peer's policy, often a refusal", _N, _N),
     Closing(CloseCode.MESSAGE_TOO_BIG, "Message too big", "a message over `message_bytes`", _F, _F),
     Closing(CloseCode.EXTENSION_MISSING, None, "a WebSocket extension is missing", _F, _F),
     Closing(CloseCode.INTERNAL_ERROR, None, "the server failed", _R, _R),
@@ -116,7 +120,10 @@ CLOSINGS: Final[tuple[Closing, ...]] = (
     ),
     Closing(CloseCode.BAD_GATEWAY, None, "a proxy got a bad answer", _R, _R),
     Closing(CloseCode.TLS_FAILED, None, "the TLS handshake failed", _F, _F),
-    Closing(CloseCode.BAD_RESPONSE, "Invalid message received", "the client could not read the server", _F, _F),
+    Closing(CloseCode.UNAUTHORIZED_REGISTERED, None, "a refusal, as registered for all subprotocols", _N, _N),
+    Closing(CloseCode.FORBIDDEN_REGISTERED, None, "likewise", _N, _N),
+    # What one frame spoiled, the next connection may bring whole; who speaks nonsense from the start goes on so.
+    Closing(CloseCode.BAD_RESPONSE, "Invalid message received", "the client could not read the server", _F, _R),
     Closing(CloseCode.CLIENT_ERROR, None, "the client failed", _F, _F),
     Closing(CloseCode.BAD_REQUEST, None, "a message that cannot be read or is not legal then", _D, _F),
     Closing(CloseCode.UNAUTHORIZED, "Unauthorized", "an operation before the ack", _N, _N),
@@ -153,10 +160,12 @@ _FIXED_REASON: Final[dict[CloseCode, str]] = {
     row.code: row.reason for row in CLOSINGS if row.reason and row.code != CloseCode.FORBIDDEN
 }
 
-# The codes with which servers close after a legacy `connection_error`; alone they would not speak of the credential.
-_REFUSAL_CODES: Final = {1000, 1005, 1006, 1011, 4000, 4403}
 _PRIVATE_CODES: Final = range(3000, 5000)
 _CLIENT_FAULTS: Final = range(4000, 4100)
+# The codes with which servers close after a `connection_error`; alone they would not speak of the credential.
+_REFUSAL_CODES: Final = {1000, 1005, 1006, 1008, 1011, 4400, 4403, 4500, *_CLIENT_FAULTS}
+# What these say is about the line, the moment or an operation, whatever words come with it.
+_PLAIN_CODES: Final = {1001, 1005, 1006, 1012, 1013, 1014, 1015, 4408, 4409, 4429, 4490, 4499, 4504}
 # RFC 6455, section 7.4.1: these stand for what happened without a close frame, and are never sent in one.
 _UNSENDABLE: Final = {1004, 1005, 1006, 1015}
 _PUBLIC_CODES: Final = range(1000, 1015)
@@ -175,12 +184,15 @@ def closing_verdict(code: int, reason: str = "", *, acknowledged: bool, refused:
         refused: Whether a `connection_error` came before the close.
 
     Returns:
-        The row's verdict; an unknown private code (3000 to 4999) is retried, an unknown public one is not.
+        The row's verdict. Where none has this very reason, a refusal before or words that blame the credential mean
+        REFRESH. An unknown private code (3000 to 4999) is retried, but for those that blame the client (4000 to
+        4099); an unknown public one is not.
     """
-    row = _BY_CODE_AND_REASON.get((code, reason)) or _BY_CODE_AND_REASON.get((code, None)) or _only_row(code)
-    # After a `connection_error` the close code says little, unless a reason of ours speaks for itself.
-    if refused and code in _REFUSAL_CODES and (row is None or row.reason is None):
+    exact = _BY_CODE_AND_REASON.get((code, reason))
+    if exact is None and _blames_credential(code, reason, refused=refused):
         return Verdict.REFRESH
+    code = real_code(code, reason) if acknowledged else code  # before, 1000 is a refusal as it is
+    row = exact or _BY_CODE_AND_REASON.get((code, None)) or _only_row(code)
     if row is not None:
         return row.after_ack if acknowledged else row.before_ack
     return Verdict.RETRY if code in _PRIVATE_CODES and code not in _CLIENT_FAULTS else Verdict.FAIL
@@ -213,6 +225,10 @@ def is_sendable(code: int) -> bool:
 def fixed_reason(code: CloseCode) -> str:
     """Return the reason that goes with a code, or its name where the table leaves it open."""
     return _FIXED_REASON.get(code) or code.name.replace("_", " ").capitalize()
+
+
+def _blames_credential(code: int, reason: str, *, refused: bool) -> bool:
+    return (refused and code in _REFUSAL_CODES) or (code not in _PLAIN_CODES and speaks_of_credential(reason))
 
 
 def _only_row(code: int) -> Closing | None:
