@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ("End", "Ending", "Flow", "Weather")
 
 _HELD_BYTES: Final = 65_536
-_TICK_SECONDS: Final = 0.05
+_TICK_SECONDS: Final = 0.01
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER for no time at all: close sends RST
 
 
