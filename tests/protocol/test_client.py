@@ -2,6 +2,8 @@ import json
 from functools import partial
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from gqlink.errors import ConnectionClosed, LocalProtocolError
 from gqlink.protocol import (
@@ -357,3 +359,100 @@ def test_the_time_to_be_let_in_begins_with_the_handshake(dialect: Dialect) -> No
     assert client.expire(now=7.0) == [Closed(4504, "Connection acknowledgement timeout", Side.CLIENT)]
     with pytest.raises(ConnectionClosed):
         client.initialise()
+
+
+@both
+def test_a_result_is_taken_at_once(dialect: Dialect) -> None:
+    """The short cut reads type, id and result in one go, as text and as bytes, in whatever order they come."""
+    client = subscribed(dialect)
+    result = {"data": {"hello": "world"}, "errors": [{"message": "no"}], "extensions": {"a": 1}}
+    text = said(dialect, Kind.NEXT, payload=result, id="1", other=[1])
+
+    for frame in (text, text.encode()):
+        taken = client.receive_result(frame)
+
+        assert taken is not None
+        assert (taken.id, taken.payload) == ("1", ExecutionResult(**result))  # type: ignore[arg-type] # it is one
+    assert client.outgoing() == []
+
+
+@both
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"id": "2", "payload": {"data": None}},
+        {"id": 1, "payload": {"data": None}},
+        {"id": "1"},
+        {"id": "1", "payload": None},
+        {"id": "1", "payload": []},
+        {"id": "1", "payload": {"errors": "no"}},
+        {"payload": {"data": None}},
+    ],
+)
+def test_what_is_odd_about_a_result_goes_the_long_way(dialect: Dialect, members: dict[str, object]) -> None:
+    """An unknown operation, an id that is a number, a payload that is no result: nothing happens on the short cut."""
+    client = subscribed(dialect)
+
+    assert client.receive_result(said(dialect, Kind.NEXT, **members)) is None
+    assert client.live == {"1"}
+    assert client.outgoing() == []
+
+
+@both
+def test_other_messages_go_the_long_way(dialect: Dialect) -> None:
+    """Also where they look like a result, and what is none of ours at all."""
+    client = subscribed(dialect)
+    words = {dialect.types[Side.SERVER, kind] for kind in (Kind.ERROR, Kind.COMPLETE)} | {"next", "data"}
+
+    for word in words - {dialect.types[Side.SERVER, Kind.NEXT]}:
+        assert client.receive_result(json.dumps({"type": word, "id": "1", "payload": {"data": None}})) is None
+    for text in ("", "[]", "{", "[" * 100_000, b"\xff", '"\ud83d"', '{"type":"\ud83d"}'):
+        assert client.receive_result(text) is None
+
+
+@both
+def test_no_result_is_taken_outside_of_a_conversation(dialect: Dialect) -> None:
+    """Neither before the ack nor after the end; an operation that has ended has no results."""
+    text = said(dialect, Kind.NEXT, id="1", payload={"data": None})
+    ended, closed = subscribed(dialect), subscribed(dialect)
+    ended.complete("1")
+    closed.close(1000)
+
+    for client in (ClientConnection(dialect, now=0.0), initialised(dialect), acknowledged(dialect), ended, closed):
+        assert client.receive_result(text) is None
+
+
+IDS = st.sampled_from(["1", "1", "1", "2", "", 1, None, True, "\ud83d"])
+RESULTS = st.sampled_from(
+    ['{"data":null}', '{"data":{"a":[1,"b"]},"errors":[{"message":"no"}]}', "{}", "null", "[]", "1e400", '"\\ud83d"',
+     '{"data":1e400}', '{"data":"\\ud83d"}', '{"errors":[1]}', '{"extensions":[]}', '{"data":1,"data":2,"more":{}}']
+)  # fmt: skip
+MEMBERS = st.one_of(
+    st.tuples(
+        st.just('"type"'), st.sampled_from(["next", "data", "next", "data", "complete", 1, None]).map(json.dumps)
+    ),
+    st.tuples(st.just('"id"'), IDS.map(json.dumps)),
+    st.tuples(st.just('"payload"'), RESULTS),
+    st.tuples(st.text().map(json.dumps), st.integers().map(str)),
+)
+FRAMES = st.one_of(
+    st.lists(MEMBERS, max_size=6).map(lambda members: "{" + ",".join(map(":".join, members)) + "}"),
+    st.text(),
+    st.binary(),
+)
+
+
+@both
+@given(frame=FRAMES, cut=st.integers(0, 3))
+@example(frame='{"type":"ping","type":"next","type":"data","id":"2","id":"1","payload":{"data":1}}', cut=0)
+@example(frame='{"id":"1","payload":{"data":1}}', cut=0)
+def test_the_short_cut_sees_what_the_long_way_sees(dialect: Dialect, frame: bytes | str, cut: int) -> None:
+    """Members twice, missing, odd or cut off: either it has nothing to say, or it says the same."""
+    client = subscribed(dialect)
+    text = frame[: len(frame) - cut]
+
+    taken = client.receive_result(text)
+    expected = client.receive(text, now=0.0)
+
+    assert taken is None or expected == [NextReceived(taken.id, taken.payload)]
+    assert taken is None or client.outgoing() == []

@@ -16,7 +16,14 @@ from gqlink.protocol.frames import (
     RefusalReceived,
     Text,
 )
-from gqlink.protocol.messages import Fault, encode_message, encode_payload, is_operation_id, read_errors
+from gqlink.protocol.messages import (
+    Fault,
+    decode_result,
+    encode_message,
+    encode_payload,
+    is_operation_id,
+    read_errors,
+)
 from gqlink.protocol.tables import Kind, Phase, Side
 
 if TYPE_CHECKING:
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
 
     from gqlink.protocol.dialects import Dialect
     from gqlink.protocol.frames import Event, Request
-    from gqlink.protocol.messages import Envelope
+    from gqlink.protocol.messages import Envelope, ResultMessage
 
 __all__ = ("ClientConnection",)
 
@@ -50,6 +57,25 @@ class ClientConnection(Connection):
 
     def __init__(self, dialect: Dialect, *, now: float, ack_seconds: float = 10.0) -> None:
         super().__init__(dialect, deadline=now + ack_seconds, operation_id_bytes=_ANY_ID_BYTES)
+        self._result_type = dialect.types[Side.SERVER, Kind.NEXT]
+
+    def receive_result(self, text: bytes | str) -> ResultMessage | None:
+        """Take one text frame if it is a result of a live operation, and nothing else.
+
+        A short cut: what it takes, `receive` would have answered with one `NextReceived` of the same id and result,
+        and with nothing to send. It saves that most frequent frame a second reading, the table and a list.
+
+        Args:
+            text: The frame's payload as it came, UTF-8 where it is bytes.
+
+        Returns:
+            None where it was not taken, and nothing happened: `receive` is to be asked.
+        """
+        message = decode_result(text)
+        # An id is live only while the connection is acknowledged, when there is no deadline either.
+        if message is None or message.id not in self._live or message.type != self._result_type:
+            return None
+        return message
 
     def initialise(self, payload: Mapping[str, object] | None = None) -> None:
         """Ask to be let in; the payload is left out when None.
