@@ -103,6 +103,7 @@ class Dialler:
                 enable_auto_ping=ping is not None,
                 auto_ping_idle_timeout=ping or 1.0,
                 auto_ping_reply_timeout=ping or 1.0,
+                enable_auto_pong=False,  # the socket answers them, within a bound
                 max_frame_size=settings.message_bytes,
                 extra_headers=self._headers(),
                 max_redirects=0,  # a credential is not carried to another address

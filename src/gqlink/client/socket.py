@@ -15,6 +15,7 @@ from picows import WSListener, WSMsgType, WSTransport
 
 from gqlink.client.ending import Ending
 from gqlink.client.frames import Secrets, conceal
+from gqlink.client.liveness import Liveness
 from gqlink.errors import ConnectionClosed, LocalProtocolError
 from gqlink.protocol import (
     AckAddition,
@@ -22,8 +23,11 @@ from gqlink.protocol import (
     Close,
     CloseCode,
     Closed,
+    KeepAliveReceived,
     NextReceived,
     Phase,
+    PingReceived,
+    PongReceived,
     RefusalReceived,
     Side,
     Text,
@@ -46,6 +50,8 @@ __all__ = ("Socket",)
 
 # How long a peer may take to answer our close frame before the TCP connection is cut.
 _CLOSE_SECONDS: Final = 1.0
+# A peer that pings and does not read what it gets is owed no more pongs than these (RFC 6455, section 5.5.3).
+_PONG_BACKLOG_BYTES: Final = 65_536
 
 
 class Socket(WSListener):
@@ -93,6 +99,7 @@ class Socket(WSListener):
         self._outgoing: deque[Frame] = deque()
         self._acknowledged_at: float | None = None
         self._refusal: str | None = None
+        self._liveness = Liveness(clock, ask=self._ask, on_dead=self._give_up)
         self._cut: asyncio.TimerHandle | None = None
         # Ends with the TCP connection, which every path from here cuts within a second or two.
         self._task: asyncio.Task[None] | None = None
@@ -169,7 +176,7 @@ class Socket(WSListener):
         self._flush()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Take one frame; pings of RFC 6455 are answered before they get here."""
+        """Take one frame."""
         kind = frame.msg_type
         if transport.is_close_frame_sent and kind != WSMsgType.CLOSE:
             return  # picows goes on reading after a frame that broke its rules, and after our own close
@@ -183,17 +190,46 @@ class Socket(WSListener):
             if self._watcher:
                 self._watcher.binary(frame.payload_size)
             self._act(self._connection.receive_binary(now=self._clock.now()))
+        elif kind == WSMsgType.PING and transport.underlying_transport.get_write_buffer_size() < _PONG_BACKLOG_BYTES:
+            transport.send_pong(frame.get_payload_as_bytes())
+
+    def is_user_specific_pong(self, frame: WSFrame) -> bool:
+        """Let any frame count as the sign of life that a ping of RFC 6455 asked for; asked only after such a ping."""
+        if frame.msg_type == WSMsgType.PONG:
+            return True
+        if self._transport is not None:
+            self._transport.notify_user_specific_pong_received()
+        return False
+
+    def send_user_specific_ping(self, transport: WSTransport) -> None:
+        """Ask a line that has been silent for `ping_seconds` whether it is there."""
+        transport.send_ping()
+        self._liveness.quiet()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Take note that the TCP connection is gone."""
         if self._cut is not None:
             self._cut.cancel()
+        self._liveness.end()
         if self.ending is None:
-            code, reason, side = _why_lost(transport)
-            if self._watcher:
-                self._watcher.closed("sent" if side is Side.CLIENT else "received", code, reason)
-            if self._connection.disconnected(code, reason):
-                self._act([Closed(code, reason, side)])
+            self._lose(*_why_lost(transport))
+
+    def _ask(self) -> None:
+        """Ask the server for a sign of life, where the subprotocol has a word for it and it may be said."""
+        with suppress(LocalProtocolError, ConnectionClosed):
+            self._connection.ping()
+            self._flush()
+
+    def _give_up(self, why: str) -> None:
+        """Leave a server that is gone, as if the line had broken: it would not hear a close frame either."""
+        self._lose(CloseCode.ABNORMAL, why, Side.CLIENT)
+        self.abort()
+
+    def _lose(self, code: int, reason: str, side: Side) -> None:
+        if self._watcher:
+            self._watcher.closed("sent" if side is Side.CLIENT else "received", code, reason)
+        if self._connection.disconnected(code, reason):
+            self._act([Closed(code, reason, side)])
 
     async def _watch(self, transport: WSTransport) -> None:
         """Say when nothing is left of the connection, and hear what picows has to say of its end: we know it."""
@@ -204,6 +240,7 @@ class Socket(WSListener):
 
     def _part(self, frame: WSFrame) -> None:
         """Put a message together that came in several frames (RFC 6455, section 5.4)."""
+        self._liveness.heard = True
         self._parts.append(frame.get_payload_as_bytes())
         if sum(map(len, self._parts)) > self._message_bytes:
             self.close(CloseCode.MESSAGE_TOO_BIG, "Message too big")
@@ -214,6 +251,7 @@ class Socket(WSListener):
         self._parts.clear()
 
     def _text(self, data: bytes) -> None:
+        self._liveness.heard = True
         if self._watcher:
             self._watcher.text("received", data)
         self._act(self._connection.receive(data, now=self._clock.now()))
@@ -242,12 +280,21 @@ class Socket(WSListener):
             case AckReceived(payload):
                 self._acknowledged_at = self._clock.now()
                 self.addition = read_ack(payload)
+                if self.addition is not None:
+                    self._liveness.knows_pings()
+            case KeepAliveReceived():
+                self._liveness.keep_alive()
+            case PingReceived():
+                self._liveness.knows_pings()
+            case PongReceived():
+                self._liveness.ponged()
             case RefusalReceived(message) if self._connection.phase is not Phase.ACKNOWLEDGED:
                 self._refusal = message
             case Closed():
                 self._end(event)
 
     def _end(self, closed: Closed) -> None:
+        self._liveness.end()
         since = self._acknowledged_at
         closed = Closed(closed.code, self.conceal(closed.reason), closed.by)
         self.ending = Ending.closed(
