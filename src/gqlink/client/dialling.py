@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket as tcp
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from picows import WSHandshakeError, WSUpgradeRequest, WSUpgradeResponse, ws_connect
@@ -13,6 +14,7 @@ from python_socks import ProxyError
 
 from gqlink.client.ending import Ending
 from gqlink.client.frames import FrameWatcher
+from gqlink.client.retry_after import read_retry_after
 from gqlink.client.socket import Socket
 from gqlink.protocol import DIALECTS, ClientConnection, CloseCode, Verdict, clip_reason
 
@@ -79,16 +81,21 @@ class Dialler:
             async with asyncio.timeout(self._settings.connect_seconds):
                 return await self._connect()
         except WSHandshakeError as exc:
-            # A broken answer may carry a status that says nothing; only a readable one is judged by it.
-            status = None if exc.response is None else int(exc.response.status)
-            refused = status is not None and status != 101  # noqa: PLR2004 -- switching protocols
-            return Ending.rejected(status or 0) if refused else Ending(Verdict.FAIL, reason=str(exc), cause=exc)
+            return self._rejected(exc)
         except _NoSubprotocolError as exc:
             return Ending(Verdict.OTHER_DIALECT, reason=str(exc), dialect=self._dialects[0], cause=exc)
         except (OSError, ProxyError) as exc:  # TimeoutError and ssl.SSLError are OSErrors
             return Ending.unreachable(exc)
         except Exception as exc:  # noqa: BLE001 -- whatever picows, a proxy or a host name can still raise
             return Ending(Verdict.FAIL, reason=clip_reason(str(exc) or type(exc).__name__), cause=exc)
+
+    def _rejected(self, exc: WSHandshakeError) -> Ending:
+        """Read an answer that is no handshake; where it is broken, its status may say nothing."""
+        response = exc.response
+        if response is None or response.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            return Ending(Verdict.FAIL, reason=str(exc), cause=exc)
+        retry_after = read_retry_after(response.headers, wall=self._settings.clock.wall())
+        return Ending.rejected(int(response.status), retry_after=retry_after)
 
     async def _connect(self) -> Socket | Ending:
         settings = self._settings
