@@ -22,6 +22,8 @@ from gqlink.protocol import (
     Kind,
     NextReceived,
     Phase,
+    PingReceived,
+    PongReceived,
     RefusalReceived,
     Request,
     Side,
@@ -317,6 +319,47 @@ def test_what_is_no_message_ends_the_connection(dialect: Dialect, text: str) -> 
     assert client.receive(text, now=0.0) == [Closed(4004, INVALID, Side.CLIENT)]
     assert messages(client) == [Close(4004, INVALID)]
     assert client.live == frozenset()
+
+
+@both
+@pytest.mark.parametrize("rest", [', "payload": {"data": ', ', "payload": {oops}}', "", ', "type": 1}', "}"])
+def test_a_frame_that_is_cut_off_fails_the_operation_it_names(dialect: Dialect, rest: str) -> None:
+    """One bad frame fails one operation, if it still says which; the server is told, and the others go on."""
+    client = subscribed(dialect)
+    client.subscribe("2", Request("{ hello }"))
+    client.outgoing()
+
+    events = client.receive('{"id": "1"' + rest, now=0.0)
+
+    assert [(type(event), getattr(event, "id", None)) for event in events] == [(ErrorReceived, "1")]
+    assert messages(client) == [{"type": dialect.types[Side.CLIENT, Kind.COMPLETE], "id": "1"}]
+    assert client.live == {"2"}
+
+
+@both
+@pytest.mark.parametrize("text", ['{"id": "2", oops}', '{"id": 1, oops}', '[{"id": "1"'])
+def test_a_frame_that_names_nobodys_operation_and_is_no_json_ends_the_connection(dialect: Dialect, text: str) -> None:
+    """Nobody can say what was lost with it."""
+    assert subscribed(dialect).receive(text, now=0.0) == [Closed(4004, INVALID, Side.CLIENT)]
+
+
+@both
+@pytest.mark.parametrize("payload", [[{"message": "no"}], {"message": "no"}, "no"])
+def test_an_error_before_the_ack_is_a_refusal(dialect: Dialect, payload: object) -> None:
+    """Nothing else runs yet that it could be about."""
+    client = initialised(dialect)
+
+    assert client.receive(said(dialect, Kind.ERROR, payload=payload), now=0.0) == [RefusalReceived("no", payload)]
+    assert client.phase is Phase.REFUSED
+
+
+def test_a_ping_with_an_odd_payload_is_answered_without_it() -> None:
+    """So is a pong taken: neither is worth a connection."""
+    client = subscribed()
+
+    assert client.receive('{"type": "ping", "payload": [1]}', now=0.0) == [PingReceived(None)]
+    assert client.receive('{"type": "pong", "payload": "x"}', now=0.0) == [PongReceived(None)]
+    assert messages(client) == [{"type": "pong"}]
 
 
 @both

@@ -94,16 +94,15 @@ def test_a_pong_may_be_said_unasked(side: Side) -> None:
     assert messages(machine) == [{"type": "pong", "payload": {"a": 1}}]
 
 
-@both
 @pytest.mark.parametrize("payload", ["[]", '"a"', "1"])
 @pytest.mark.parametrize("word", ["ping", "pong"])
-def test_a_ping_or_pong_with_another_payload_is_no_message(side: Side, payload: str, word: str) -> None:
-    """graphql-ws PROTOCOL.md, "Invalid message"."""
-    machine = acknowledged(side)
+def test_a_ping_or_pong_with_another_payload_is_no_message_for_a_server(payload: str, word: str) -> None:
+    """graphql-ws PROTOCOL.md, "Invalid message"; a client is more tolerant."""
+    machine = acknowledged(Side.SERVER)
     (event,) = machine.receive(f'{{"type": "{word}", "payload": {payload}}}', now=0.0)
 
     assert isinstance(event, Closed)
-    assert event.code == (4400 if side is Side.SERVER else 4004)
+    assert event.code == 4400
 
 
 @both

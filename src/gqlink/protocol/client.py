@@ -17,6 +17,7 @@ from gqlink.protocol.frames import (
     Text,
 )
 from gqlink.protocol.messages import (
+    Envelope,
     Fault,
     decode_result,
     encode_message,
@@ -24,6 +25,7 @@ from gqlink.protocol.messages import (
     is_operation_id,
     read_errors,
 )
+from gqlink.protocol.nesting import skim
 from gqlink.protocol.tables import Kind, Phase, Side
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from gqlink.protocol.dialects import Dialect
     from gqlink.protocol.frames import Event, Request
-    from gqlink.protocol.messages import Envelope, ResultMessage
+    from gqlink.protocol.messages import ResultMessage
 
 __all__ = ("ClientConnection",)
 
@@ -44,7 +46,8 @@ class ClientConnection(Connection):
     """One conversation with a server, as the client sees it.
 
     It is tolerant where servers are known to differ: a frame for an unknown or finished operation and a type that
-    nobody knows are ignored, and a payload that cannot be read fails one operation.
+    nobody knows are ignored; a payload that cannot be read, or a frame that is no JSON but begins with an operation's
+    id, fails that operation. An `error` before the ack is a refusal, whatever it is about: nothing else runs yet.
 
     Args:
         dialect: The subprotocol that the handshake agreed on.
@@ -57,6 +60,7 @@ class ClientConnection(Connection):
 
     def __init__(self, dialect: Dialect, *, now: float, ack_seconds: float = 10.0) -> None:
         super().__init__(dialect, deadline=now + ack_seconds, operation_id_bytes=_ANY_ID_BYTES)
+        self._frame: bytes | str = b""
         self._result_type = dialect.types[Side.SERVER, Kind.NEXT]
 
     def receive_result(self, text: bytes | str) -> ResultMessage | None:
@@ -76,6 +80,14 @@ class ClientConnection(Connection):
         if message is None or message.id not in self._live or message.type != self._result_type:
             return None
         return message
+
+    def receive(self, text: bytes | str, *, now: float) -> list[Event]:
+        """Take one text frame from the server; see `Connection.receive`."""
+        self._frame = text
+        try:
+            return super().receive(text, now=now)
+        finally:
+            self._frame = b""
 
     def initialise(self, payload: Mapping[str, object] | None = None) -> None:
         """Ask to be let in; the payload is left out when None.
@@ -130,6 +142,12 @@ class ClientConnection(Connection):
             self._outgoing.append(Text(encode_message(terminate)))
         return super().close(code, reason)
 
+    def _hear(self, envelope: Envelope, *, now: float) -> list[Event]:
+        waiting = self._phase is not Phase.ACKNOWLEDGED
+        if waiting and self.dialect.kind(self.peer, envelope.type) is Kind.ERROR:
+            return self._refused(Phase.REFUSED, envelope, now=now)
+        return super()._hear(envelope, now=now)
+
     def _act(self, kind: Kind, then: Phase, envelope: Envelope, *, now: float) -> list[Event]:  # noqa: PLR0911 -- one line a kind
         match kind:
             case Kind.NEXT:
@@ -154,12 +172,16 @@ class ClientConnection(Connection):
         if operation_id is None:
             return []
         result = envelope.result()
-        if not isinstance(result, Fault):
-            return [NextReceived(operation_id, result)]
+        return (
+            self._spoiled(operation_id, result.detail)
+            if isinstance(result, Fault)
+            else [NextReceived(operation_id, result)]
+        )
+
+    def _spoiled(self, operation_id: str, detail: str) -> list[Event]:
+        """Fail an operation whose event cannot be read."""
         self.complete(operation_id)  # the server still believes that we listen
-        return [
-            ErrorReceived(operation_id, [{"message": f"The server sent an event that cannot be read: {result.detail}"}])
-        ]
+        return [ErrorReceived(operation_id, [{"message": f"The server sent an event that cannot be read: {detail}"}])]
 
     def _complete_received(self, envelope: Envelope) -> list[Event]:
         operation_id = self._known(envelope)
@@ -200,6 +222,15 @@ class ClientConnection(Connection):
     def _unknown_type(self) -> list[Event]:
         return []
 
+    def _answer_ping(self, envelope: Envelope) -> list[Event]:
+        # A payload in a shape that nobody expects takes nothing from a ping: it is answered without one.
+        odd = isinstance(envelope.object_payload(), Fault)
+        return super()._answer_ping(Envelope(envelope.type) if odd else envelope)
+
+    def _take_pong(self, envelope: Envelope) -> list[Event]:
+        odd = isinstance(envelope.object_payload(), Fault)
+        return super()._take_pong(Envelope(envelope.type) if odd else envelope)
+
     def _give_up(self) -> list[Event]:
         if self._phase is Phase.REFUSED:
             return self.close(CloseCode.NORMAL, "Refused")
@@ -207,7 +238,10 @@ class ClientConnection(Connection):
         return self.close(code, fixed_reason(code))
 
     def _reject(self, detail: str) -> list[Event]:
-        del detail  # the server's fault; the client's log has it from the frame
+        # A frame that was cut off or garbled may still begin with the id of the operation that it is about.
+        operation_id = (skim(self._frame, ("id",)) or {}).get("id")
+        if operation_id in self._live:
+            return self._spoiled(operation_id, detail)
         return self.close(CloseCode.BAD_RESPONSE, fixed_reason(CloseCode.BAD_RESPONSE))
 
 
