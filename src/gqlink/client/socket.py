@@ -44,12 +44,14 @@ if TYPE_CHECKING:
     from gqlink.client.clock import Clock
     from gqlink.client.frames import FrameWatcher
     from gqlink.client.params import Credential
-    from gqlink.protocol import ClientConnection, Event, Frame, Request
+    from gqlink.protocol import ClientConnection, Event, ExecutionResult, Frame, Request
 
 __all__ = ("Socket",)
 
 # How long a peer may take to answer our close frame before the TCP connection is cut.
 _CLOSE_SECONDS: Final = 1.0
+# Looked up for every frame: a member of an enumeration costs as much as reading a small message.
+_TEXT: Final = WSMsgType.TEXT
 # A peer that pings and does not read what it gets is owed no more pongs than these (RFC 6455, section 5.5.3).
 _PONG_BACKLOG_BYTES: Final = 65_536
 
@@ -65,6 +67,7 @@ class Socket(WSListener):
         clock: Tells the time to the machine; its seconds are those of `expires_at`, the end of the credential.
         on_event: Told of every event, in order, until the connection has ended.
         on_gone: Told once that the TCP connection is gone.
+        on_result: Told of every result instead of `on_event`: the operation's id, and what it brought.
         watcher: Shows the frames to a person.
         message_bytes: The most that one message may have; more closes with 1009.
     """
@@ -80,6 +83,7 @@ class Socket(WSListener):
         on_gone: Callable[[Socket], None],
         watcher: FrameWatcher | None,
         message_bytes: int,
+        on_result: Callable[[Socket, str, ExecutionResult], None] | None = None,
     ) -> None:
         self.number = number
         self.ending: Ending | None = None
@@ -92,6 +96,7 @@ class Socket(WSListener):
         self._clock = clock
         self._on_event = on_event
         self._on_gone = on_gone
+        self._on_result = on_result or _as_event
         self._watcher = watcher
         self._message_bytes = message_bytes
         self._transport: WSTransport | None = None
@@ -180,7 +185,7 @@ class Socket(WSListener):
         kind = frame.msg_type
         if transport.is_close_frame_sent and kind != WSMsgType.CLOSE:
             return  # picows goes on reading after a frame that broke its rules, and after our own close
-        if kind == WSMsgType.TEXT and frame.fin:
+        if kind == _TEXT and frame.fin:
             self._text(frame.get_payload_as_bytes())
         elif kind == WSMsgType.CLOSE:
             self._close_received(frame.get_payload_as_bytes())
@@ -254,7 +259,11 @@ class Socket(WSListener):
         self._liveness.heard = True
         if self._watcher:
             self._watcher.text("received", data)
-        self._act(self._connection.receive(data, now=self._clock.now()))
+        result = self._connection.receive_result(data)
+        if result is None:
+            self._act(self._connection.receive(data, now=self._clock.now()))
+        else:  # by far the most common, nothing to this socket, and no reason to say anything
+            self._on_result(self, result.id, result.payload)
 
     def _close_received(self, payload: bytes) -> None:
         code = int.from_bytes(payload[:2]) if payload else CloseCode.NO_CODE
@@ -270,9 +279,11 @@ class Socket(WSListener):
 
     def _act(self, events: list[Event]) -> None:
         for event in events:
-            if type(event) is not NextReceived:  # by far the most common, and nothing to this socket
+            if type(event) is NextReceived:
+                self._on_result(self, event.id, event.result)
+            else:
                 self._note(event)
-            self._on_event(self, event)
+                self._on_event(self, event)
         self._flush()
 
     def _note(self, event: Event) -> None:
@@ -326,6 +337,10 @@ class Socket(WSListener):
                 self._cut_soon()
                 if self._watcher:
                     self._watcher.closed("sent", code, reason)
+
+
+def _as_event(socket: Socket, identifier: str, result: ExecutionResult) -> None:
+    socket._on_event(socket, NextReceived(identifier, result))  # noqa: SLF001 -- the default of the socket itself
 
 
 def _wire_code(code: int) -> Any:
