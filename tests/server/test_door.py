@@ -15,6 +15,7 @@ DOOR = (
     "PolicyEvent",
     "PolicyOperation",
     "RevocationStore",
+    "ServerStatistics",
     "SocketEvent",
     "SystemClock",
     "Timer",

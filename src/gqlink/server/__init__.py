@@ -17,6 +17,7 @@ try:
     from gqlink.server.policy import Policy, PolicyEvent, PolicyOperation
     from gqlink.server.revocation_file import FileRevocationStore
     from gqlink.server.revocations import RevocationStore
+    from gqlink.server.statistics import ServerStatistics
     from gqlink.server.transport import Context, SocketEvent, Transport
 except ImportError as exc:
     if (exc.name or "gqlink").startswith("gqlink"):
@@ -36,6 +37,7 @@ __all__ = (
     "PolicyEvent",
     "PolicyOperation",
     "RevocationStore",
+    "ServerStatistics",
     "SocketEvent",
     "SystemClock",
     "Timer",

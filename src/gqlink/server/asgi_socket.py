@@ -47,7 +47,7 @@ async def serve_socket(host: Host, scope: Scope, receive: Receive, send: Send) -
         _log.debug("a peer left during the handshake")
         return
     if dialect is not None:
-        async with SendQueue(send, limits=host.limits) as outlet:
+        async with SendQueue(send, limits=host.limits, meter=host.meter) as outlet:
             await _converse(host, scope, receive, outlet, dialect)
 
 

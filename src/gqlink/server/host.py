@@ -6,7 +6,9 @@ import itertools
 import logging
 from typing import TYPE_CHECKING
 
+from gqlink.protocol import CloseCode
 from gqlink.server.expiry import ExpiryWatch
+from gqlink.server.statistics import Meter
 from gqlink.server.tasks import TaskSet
 from gqlink.server.transport import Context
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from gqlink.server.origin import Doorkeeper
     from gqlink.server.policy import Policy
     from gqlink.server.revocations import Revocations
+    from gqlink.server.statistics import ServerStatistics
     from gqlink.server.transport import SocketEvent, Transport
 
 __all__ = ("Host",)
@@ -78,6 +81,7 @@ class Host:
         self.revocations = revocations
         self.policy = policy
         self.expiries = ExpiryWatch(clock)
+        self.meter = Meter()
         self.closing = False
         self._on_socket_event = on_socket_event
         self._sockets = itertools.count(1)
@@ -86,8 +90,19 @@ class Host:
         """Return the number of one more socket."""
         return next(self._sockets)
 
+    def statistics(self) -> ServerStatistics:
+        """Say what the transports do and have done; it takes longer the more operations there are."""
+        tasks = (self.queries.tasks | self.mutations.tasks).union(*(socket.tasks for socket in self.listeners))
+        # Beside them are authentications, renewals, and whoever watches for an HTTP client that leaves.
+        operations = sum(task.get_name().endswith(" operation") for task in tasks)
+        return self.meter.read(sockets=len(self.listeners), operations=operations)
+
     def notify(self, event: SocketEvent) -> None:
-        """Tell the application; what it does wrong there is its own business, and logged."""
+        """Count it and tell the application; what that does wrong there is its own business, and logged."""
+        if event.kind == "opened":
+            self.meter.sockets_opened += 1
+        elif event.kind == "closed":
+            self.meter.closed[event.code or CloseCode.ABNORMAL] += 1
         if self._on_socket_event is None:
             return
         try:

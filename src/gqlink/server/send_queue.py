@@ -14,7 +14,8 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
-from gqlink.protocol import Close
+from gqlink.protocol import Close, CloseCode
+from gqlink.server.statistics import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,11 +41,13 @@ class SendQueue:
     Args:
         send: The ASGI server's.
         limits: For `send_buffer_bytes` and `stall_seconds`.
+        meter: Counts what is sent, what waits, and who was too slow.
     """
 
-    def __init__(self, send: Send, *, limits: Limits) -> None:
+    def __init__(self, send: Send, *, limits: Limits, meter: Meter | None = None) -> None:
         self._send = send
         self._limits = limits
+        self._meter = meter or Meter()
         self._frames: deque[Frame] = deque()
         self._last: deque[Frame] = deque()  # a close, and what was written with it
         self._close_by = math.inf
@@ -62,9 +65,10 @@ class SendQueue:
         """Take frames to send; see `Outlet`. They are dropped when nothing can be sent any more, or after a close."""
         if self._is_closing:
             return
-        self._bytes += _size(frames)
+        self._count(_size(frames))
         self._filled.set()
         if any(isinstance(frame, Close) for frame in frames):
+            self._meter.slow_consumers += _closes_slow_consumer(frames)
             self._last.extend(frames)
             self._hurry()
             return
@@ -117,8 +121,12 @@ class SendQueue:
             await asyncio.wait([self._writer])
 
     def _drop(self) -> None:
-        self._bytes -= _size(self._frames)
+        self._count(-_size(self._frames))
         self._frames.clear()
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        self._meter.add_waiting(size)
 
     @property
     def _is_closing(self) -> bool:
@@ -158,7 +166,8 @@ class SendQueue:
                 await self._send_one(frame)
                 if isinstance(frame, Close):
                     return
-                self._bytes -= _size([frame])
+                self._meter.messages_sent += 1
+                self._count(-len(frame.data))
                 if asyncio.get_running_loop().time() > self._drop_at:
                     self._drop()
             self._writable.set()
@@ -189,7 +198,7 @@ class SendQueue:
         self._frames.clear()
         self._last.clear()
         self._filled.clear()
-        self._bytes = 0
+        self._count(-self._bytes)
         self._writable.set()
         self._tell_ended()
 
@@ -197,6 +206,10 @@ class SendQueue:
 def _size(frames: Iterable[Frame]) -> int:
     """Count bytes; a close counts too, so that it is 0 only when nothing is left to be sent."""
     return sum(2 + len(frame.reason) if isinstance(frame, Close) else len(frame.data) for frame in frames)
+
+
+def _closes_slow_consumer(frames: Iterable[Frame]) -> bool:
+    return any(isinstance(frame, Close) and frame.code == CloseCode.SLOW_CONSUMER for frame in frames)
 
 
 def _nothing() -> None:
