@@ -20,16 +20,18 @@ import msgspec
 from graphql import ExecutionResult, Executor, GraphQLError, create_source_event_stream
 
 from gqlink.errors import LimitExceeded, SubscriberLagging
+from gqlink.protocol import position_extensions, read_cursor_request
 from gqlink.pubsub import Stream
+from gqlink.server.cursors import PlacedEvent, open_stream
 from gqlink.server.documents import Documents, InvalidDocument, find_operation, is_mutation
 from gqlink.server.tasks import is_ending
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 
     from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
 
-    from gqlink.protocol import Request
+    from gqlink.protocol import CursorRequest, Request
     from gqlink.server.limits import Limits
     from gqlink.server.masking import ErrorFormatter
 
@@ -67,15 +69,17 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class EventResult:
-    """One event of a subscription, executed.
+    """One event of a subscription, executed; or its start, where the subscriber asked for cursors.
 
     Args:
         payload: An execution result as JSON text.
         data: The event itself, as the source yielded it.
+        is_event: False of the start, which holds nothing that anybody could refuse.
     """
 
     payload: bytes
     data: object
+    is_event: bool = True
 
 
 class _SomebodyElse(Exception):
@@ -177,6 +181,9 @@ class Execution:
     ) -> AsyncGenerator[EventResult, None]:
         """Run a subscription: yield each result, and close the source at the end, whatever the end is.
 
+        Where the request asks for cursors and the source is a `Stream`, the first result is no event: it says where
+        the subscription starts, and whether that is where the subscriber left off. Each later one says where it stands.
+
         Args:
             operation: From `prepare`.
             context: Builds what resolvers see, anew for every event.
@@ -187,16 +194,20 @@ class Execution:
 
         Raises:
             RequestError: Variables cannot be coerced, or the subscription does not begin, or its source fails.
-            SubscriberLagging: The events came faster than they were taken.
+            SubscriberLagging: The events came faster than they were taken, or their topic was reset.
         """
         try:
             async with self._within_time():
                 executor, source = await self._subscribe(operation, context, present)
             if not isinstance(source, AsyncIterable):
                 raise RequestError(self._errors.format_all(_errors_of(source)))
-            async with self._listening(source) as iterator:
-                async for event in iterator:
-                    yield EventResult(await self._event(executor, event, context, present, check), event)
+            async with self._listening(source, read_cursor_request(operation.request.extensions)) as iterator:
+                async for item in iterator:
+                    event = item if isinstance(item, PlacedEvent) else PlacedEvent(item)
+                    if event.is_start:
+                        yield EventResult(_encode(None, None, _extensions_of(event)), None, is_event=False)
+                    else:
+                        yield EventResult(await self._event(executor, event, context, present, check), event.data)
         except (RequestError, SubscriberLagging):
             raise
         except (Exception, asyncio.CancelledError) as exc:
@@ -225,30 +236,35 @@ class Execution:
     async def _event(
         self,
         executor: Executor[object],
-        event: object,
+        event: PlacedEvent,
         context: Callable[[], object],
         present: Callable[[], object],
         check: Callable[[object], None],
     ) -> bytes:
         async def execute() -> object:
-            per_event = executor.build_per_event_executor(event)
+            per_event = executor.build_per_event_executor(event.data)
             per_event.context_value = await _settle(context())
-            check(event)
+            check(event.data)
             return await _settle(per_event.execute_operation(False))  # noqa: FBT003 -- graphql-core's own call
 
-        return await self._answer(execute, present)
+        return await self._answer(execute, present, _extensions_of(event))
 
-    async def _answer(self, execute: Callable[[], Awaitable[object]], present: Callable[[], object]) -> bytes:
-        """Await a result, and write it; whatever a resolver does is an answer, masked."""
+    async def _answer(
+        self,
+        execute: Callable[[], Awaitable[object]],
+        present: Callable[[], object],
+        extensions: Mapping[str, object] | None = None,
+    ) -> bytes:
+        """Await a result, and write it with ours beside its own extensions; whatever a resolver does is an answer."""
         try:
             async with self._within_time():
-                return self._encode(await _execute_for_one(execute, present))
+                return self._encode(await _execute_for_one(execute, present), extensions)
         except RequestError:
             raise
         except (Exception, asyncio.CancelledError) as exc:
             if isinstance(exc, asyncio.CancelledError) and is_ending():
                 raise
-            return msgspec.json.encode({"data": None, "errors": [self._errors.format(exc)]})
+            return _encode(None, [self._errors.format(exc)], extensions)
 
     @asynccontextmanager
     async def _within_time(self) -> AsyncIterator[None]:
@@ -263,14 +279,20 @@ class Execution:
             raise
 
     @asynccontextmanager
-    async def _listening(self, source: AsyncIterable[T]) -> AsyncIterator[AsyncIterator[T]]:
-        """Begin to listen now, not at the first event; in the end close the source, and what iterates it."""
-        iterator: AsyncIterator[T] | None = None
+    async def _listening(
+        self, source: AsyncIterable[object], wanted: CursorRequest | None
+    ) -> AsyncIterator[AsyncIterator[object]]:
+        """Begin to listen now, not at the first event; in the end close the source, and what iterates it.
+
+        Only a `Stream` knows where its events stand: of anything else nobody is told, and what was wanted is ignored.
+        """
+        iterator: AsyncIterator[object] | None = None
         try:
             if isinstance(source, Stream):
                 async with self._within_time():
-                    await source.open()
-            iterator = aiter(source)
+                    iterator = await open_stream(source, wanted)
+            else:
+                iterator = aiter(source)
             yield iterator
         finally:
             try:
@@ -292,15 +314,24 @@ class Execution:
             return built
         raise RequestError(self._errors.format_all(built, code="BAD_USER_INPUT"))
 
-    def _encode(self, result: object) -> bytes:
+    def _encode(self, result: object, extensions: Mapping[str, object] | None) -> bytes:
         if not isinstance(result, ExecutionResult):
             raise TypeError("incremental delivery is not supported")
-        response: dict[str, object] = {"data": result.data}
-        if result.errors:
-            response["errors"] = self._errors.format_all(result.errors)
-        if result.extensions:
-            response["extensions"] = result.extensions
-        return msgspec.json.encode(response)
+        errors = self._errors.format_all(result.errors) if result.errors else None
+        return _encode(result.data, errors, {**(result.extensions or {}), **(extensions or {})})
+
+
+def _encode(data: object, errors: list[dict[str, object]] | None, extensions: Mapping[str, object] | None) -> bytes:
+    response: dict[str, object] = {"data": data}
+    if errors:
+        response["errors"] = errors
+    if extensions:
+        response["extensions"] = extensions
+    return msgspec.json.encode(response)
+
+
+def _extensions_of(event: PlacedEvent) -> dict[str, object]:
+    return {} if event.position is None else position_extensions(event.position)
 
 
 def encode_request_error(error: RequestError) -> bytes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import itertools
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gqlink.errors import LoginRequired, PermissionDenied, SessionRevoked, SubscriberLagging, TokenExpired
 from gqlink.protocol import CloseCode
@@ -14,7 +16,6 @@ from gqlink.server.execution import RequestError
 from gqlink.server.policy import PolicyEvent, check_policy
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Mapping, Sequence
 
     from gqlink.auth import Identity
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ("OperationSocket", "Runner", "Running")
 
 _log = logging.getLogger("gqlink.server")
+
+_EVENTS_AT_ONCE: Final = 16
+"""After so many events others have their turn: a backlog is there already, and nothing in it needs to wait."""
 
 
 class Running:
@@ -103,7 +107,7 @@ class Runner:
         except RequestError as exc:
             self._socket.fail(running, exc.errors)
         except SubscriberLagging as exc:
-            # To go on would be a gap that nobody sees: the client connects again, and resumes.
+            # To go on would be a gap that nobody sees: the client connects again, and resumes if that is possible.
             _log.info("gqlink socket %s closed: %s", self._transport.socket, exc)
             self._socket.close(CloseCode.SLOW_CONSUMER, "Slow consumer")
 
@@ -116,10 +120,14 @@ class Runner:
     async def _run_subscription(self, running: Running, operation: Operation) -> None:
         check = partial(self._check_event, running)
         events = self._host.execution.events(operation, self._context, present=self._present, check=check)
+        numbers = itertools.count(1)
         try:
             async for result in events:
-                self._socket.deliver(running, result.payload, about=running.event(result.data))
+                about = running.event(result.data) if result.is_event else None
+                self._socket.deliver(running, result.payload, about=about)
                 await self._socket.wait_writable()
+                if next(numbers) % _EVENTS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
                 if not running.live:
                     return  # it was cancelled, and its source took no notice
             self._socket.complete(running)
