@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from gqlink.chat.conversation import Conversation
 from gqlink.chat.records import Message, Room
 from gqlink.chat.store import Store
-from gqlink.errors import BadUserInput, LoginRequired, StoreUnavailable
+from gqlink.errors import BadUserInput, LoginRequired, StoreUnavailable, SubscriberLagging
 from gqlink.pubsub import MemoryBroker, Position
 
 if TYPE_CHECKING:
@@ -36,11 +37,71 @@ class GatedBroker(MemoryBroker):
 
 
 class FailingBroker(MemoryBroker):
-    """A broker that hears nothing."""
+    """A broker that hears nothing, and perhaps cannot even be told so, while it is broken."""
+
+    def __init__(self, *, deaf: bool = False) -> None:
+        super().__init__()
+        self.broken = True
+        self.deaf = deaf
 
     async def publish(self, topic: str, data: object) -> Position:
-        """Fail."""
-        raise ConnectionError(topic, data)
+        """Fail, or publish."""
+        if self.broken:
+            raise ConnectionError(topic, data)
+        return await super().publish(topic, data)
+
+    async def reset(self, topic: str) -> None:
+        """Fail, or begin a new epoch."""
+        if self.broken and self.deaf:
+            raise ConnectionError(topic)
+        await super().reset(topic)
+
+
+class FailingStore(Store):
+    """A store whose database fails once, before or after a message is stored, and perhaps does not answer then.
+
+    Args:
+        store: The one that works.
+        cause: What the database's driver says.
+        stores: Whether the message is stored all the same.
+        silent: Whether nothing can be read afterwards, until the test says so.
+    """
+
+    def __init__(self, store: Store, cause: Exception, *, stores: bool, silent: bool = False) -> None:
+        super().__init__(store._url)
+        self._engines = store._engines
+        self.cause: Exception | None = cause
+        self.stores = stores
+        self.silent = silent
+        self.failed = False
+
+    async def add_message(
+        self, words: str, *, author: str, room: Room, client_id: str | None, created_at: datetime
+    ) -> tuple[Message, bool]:
+        """Store or not, and fail the first time."""
+        cause, self.cause = self.cause, None
+        if cause is None or self.stores:
+            stored = await super().add_message(
+                words, author=author, room=room, client_id=client_id, created_at=created_at
+            )
+        if cause is None:
+            return stored
+        self.failed = True
+        raise StoreUnavailable from cause
+
+    async def messages(self, room: Room, *, last: int, before: int | None = None) -> list[Message]:
+        """Read, unless the database does not answer."""
+        self._answer()
+        return await super().messages(room, last=last, before=before)
+
+    async def check(self) -> None:
+        """Give a sign of life, or none."""
+        self._answer()
+        await super().check()
+
+    def _answer(self) -> None:
+        if self.failed and self.silent:
+            raise StoreUnavailable from ConnectionError("still away")
 
 
 class GatedStore(Store):
@@ -192,15 +253,118 @@ async def test_a_slow_message_holds_back_the_later_ones_of_its_room(store: Store
 
 
 @pytest.mark.usefixtures("accounts")
-async def test_a_broker_that_fails_loses_no_message_and_is_reported(
+async def test_a_broker_that_fails_loses_no_message_and_listeners_are_told(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The author has the message stored; that nobody heard it live stands in the log, without its text."""
-    conversation = Conversation(store, broker=FailingBroker())
-    message = await conversation.add_message("not for the log", author="alice", room_id="general")
-    assert await conversation.messages("general") == [message]
+    """The author has the message stored; who listens learns that something may be missing; the log has no text."""
+    broker = FailingBroker()
+    conversation = Conversation(store, broker=broker)
+    known = await broker.position("room:general")
+    async with aclosing(await conversation.listen("general")) as heard:
+        await heard.open()
+        message = await conversation.add_message("not for the log", author="alice", room_id="general")
+        assert await conversation.messages("general") == [message]
+        with pytest.raises(SubscriberLagging):
+            await anext(heard)
+    assert not (await broker.subscribe("room:general", after=known)).recovered
     assert "message 1 is stored, but could not be published" in caplog.messages
     assert "not for the log" not in "".join(caplog.messages)
+    await conversation.aclose()
+    await broker.aclose()
+
+
+@pytest.mark.usefixtures("accounts")
+async def test_nothing_is_said_after_something_that_nobody_heard(store: Store) -> None:
+    """Until the listeners have been told, the next message would pass for the one that they missed: it is refused."""
+    broker = FailingBroker(deaf=True)
+    conversation = Conversation(store, broker=broker, retry_seconds=60.0)
+    async with aclosing(await conversation.listen("general")) as heard:
+        await heard.open()
+        await conversation.add_message("one", author="alice", room_id="general")
+        with pytest.raises(StoreUnavailable):
+            await conversation.add_message("two", author="alice", room_id="general")
+        broker.broken = False
+        await conversation.add_message("three", author="alice", room_id="general")
+        with pytest.raises(SubscriberLagging):
+            await anext(heard)
+    assert [message.text for message in await conversation.messages("general")] == ["one", "three"]
+    await conversation.aclose()
+    await broker.aclose()
+
+
+REFUSED = OperationalError("INSERT", {}, Exception("disk is full"))
+LOST = OperationalError("COMMIT", {}, Exception("server closed the connection"), connection_invalidated=True)
+
+
+@pytest.mark.usefixtures("accounts")
+@pytest.mark.parametrize("cause", [REFUSED, LOST, OSError("connection reset")])
+async def test_what_was_stored_although_the_database_failed_is_heard_and_answered(
+    store: Store, broker: MemoryBroker, cause: Exception
+) -> None:
+    """The answer got lost, not the message: its author need not know, and everybody hears it in its place."""
+    conversation = Conversation(FailingStore(store, cause, stores=True), broker=broker, clock=lambda: 1000.0)
+    async with aclosing(await conversation.listen("general")) as heard:
+        await heard.open()
+        said = [await conversation.add_message("hi", author="ALICE", room_id="general") for _ in range(2)]
+        assert await take(heard, 2) == said == await conversation.messages("general")
+        assert await nothing_waits(heard, broker)
+    await conversation.aclose()
+
+
+@pytest.mark.usefixtures("accounts")
+async def test_what_was_not_stored_is_not_heard(store: Store, broker: MemoryBroker) -> None:
+    """The database said itself that it did not, and who listens has missed nothing.
+
+    The same author may have said the same in the same moment: that is another message.
+    """
+    failing = FailingStore(store, REFUSED, stores=False)
+    conversation = Conversation(failing, broker=broker, clock=lambda: 1000.0)
+    async with aclosing(await conversation.listen("general")) as heard:
+        await heard.open()
+        cause, failing.cause = failing.cause, None
+        first = await conversation.add_message("hi", author="alice", room_id="general")
+        failing.cause = cause
+        with pytest.raises(StoreUnavailable):
+            await conversation.add_message("hi", author="alice", room_id="general")
+        assert await take(heard, 1) == [first]
+        assert await nothing_waits(heard, broker)
+    await conversation.aclose()
+
+
+@pytest.mark.usefixtures("accounts")
+@pytest.mark.parametrize("cause", [LOST, OSError("connection reset")])
+async def test_what_may_still_be_stored_is_told_to_listeners(
+    store: Store, broker: MemoryBroker, cause: Exception
+) -> None:
+    """The connection broke: a moment later the message may be there, and nobody would have heard it."""
+    conversation = Conversation(FailingStore(store, cause, stores=False), broker=broker)
+    async with aclosing(await conversation.listen("general")) as heard:
+        await heard.open()
+        with pytest.raises(StoreUnavailable):
+            await conversation.add_message("hi", author="alice", room_id="general")
+        with pytest.raises(SubscriberLagging):
+            await anext(heard)
+    await conversation.aclose()
+
+
+@pytest.mark.usefixtures("accounts")
+async def test_what_nobody_can_look_up_is_told_once_the_database_answers(store: Store, broker: MemoryBroker) -> None:
+    """Not before: who comes back then reads what it missed. Nobody needs to say anything for that."""
+    failing = FailingStore(store, OSError("connection reset"), stores=True, silent=True)
+    conversation = Conversation(failing, broker=broker, retry_seconds=0.0)
+    async with aclosing(await conversation.listen("general")) as heard:
+        await heard.open()
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                await conversation.add_message("hi", author="alice", room_id="general")
+        listening = asyncio.ensure_future(anext(heard))
+        await asyncio.wait([listening], timeout=0.05)
+        assert not listening.done()
+        failing.silent = False
+        with pytest.raises(SubscriberLagging):
+            await listening
+    assert [message.text for message in await conversation.messages("general")] == ["hi"]
+    await conversation.aclose()
 
 
 @pytest.mark.usefixtures("accounts")

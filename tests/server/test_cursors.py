@@ -44,7 +44,7 @@ def test_a_cursor_does_not_tell_the_topic() -> None:
         CURSOR.replace("17", "-1"),
         CURSOR.replace("17", "1_7"),
         CURSOR.replace("17", "1.7"),
-        CURSOR.replace("17", "١٧"),
+        CURSOR.replace("17", "\u0661\u0667"),
         CURSOR.replace("17", "9" * 19),
         CURSOR.replace(".", ":"),
         " " + CURSOR,

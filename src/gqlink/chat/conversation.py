@@ -2,9 +2,9 @@
 
 Storing and publishing are one section. A lock per room makes the order of publication the order of ids; the section
 runs as a task of the conversation's own, so that a caller who is cancelled (a socket that closed, a server that
-stops) can come between neither. Where the broker fails after the message was stored, the log says so: the message
-is not lost, since it is read from the store, but it was not heard live. A broker that lost something
-starts a new epoch, which is how its subscribers learn of a gap.
+stops) can come between neither. So what is stored is published and the other way round, in one order, or the room's
+topic begins a new epoch, which is how its listeners learn that they may have missed something (`doubts`): where the
+broker fails after the message was stored, and where the database cannot say whether it was.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import asyncio
 import logging
 import re
 import time
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from gqlink.chat.doubts import Doubts
 from gqlink.errors import BadUserInput, StoreUnavailable
 from gqlink.pubsub import Topic
 
@@ -43,15 +45,20 @@ class Conversation:
         store: Opened and closed by the caller.
         broker: Likewise. What is published is a `Message`.
         clock: Seconds since the Unix epoch.
+        retry_seconds: Between two attempts to tell listeners that they may have missed something.
     """
 
-    def __init__(self, store: Store, *, broker: Broker, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, store: Store, *, broker: Broker, clock: Callable[[], float] = time.time, retry_seconds: float = 1.0
+    ) -> None:
         self._store = store
         self._broker = broker
         self._clock = clock
         self._rooms: dict[str, Room] = {}  # only rooms that exist, so their number bounds both
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._newest: dict[str, int] = {}  # the greatest id that this process knows of, by room
         self._sections: set[asyncio.Task[Message]] = set()
+        self._doubts = Doubts(locks=self._locks, check=store.check, reset=self._reset, retry_seconds=retry_seconds)
         self._closed = False
 
     async def aclose(self) -> None:
@@ -59,6 +66,7 @@ class Conversation:
         self._closed = True
         while self._sections:
             await asyncio.wait(self._sections)
+        await self._doubts.aclose()
 
     async def rooms(self) -> list[Room]:
         """List the rooms."""
@@ -83,15 +91,16 @@ class Conversation:
         return await self._store.messages(room, last=last, before=None if before is None else int(before))
 
     async def listen(self, room_id: str) -> Stream:
-        """Hear every message that is added to a room from now on.
+        """Hear every message that is added to a room from now on, or after where whoever opens it left off.
 
         Returns:
-            An asynchronous iterator of `Message`; it subscribes when it is first used.
+            An asynchronous iterator of `Message`; it subscribes when it is first used. It ends with `SubscriberLagging`
+            where something may have been missed.
 
         Raises:
             BadUserInput: There is no such room.
         """
-        return self._topic(await self._room(room_id)).stream()
+        return self._topic((await self._room(room_id)).id).stream()
 
     async def add_message(self, text: str, *, author: str, room_id: str, client_id: str | None = None) -> Message:
         """Store a message and let everybody in the room hear it.
@@ -108,6 +117,8 @@ class Conversation:
         Raises:
             BadUserInput: An argument is not allowed, or there is no such room.
             LoginRequired: The author's account is gone.
+            StoreUnavailable: The database fails. It was not stored; or nobody can tell, and then the room's listeners
+                learn that they may have missed something. With a `client_id` it is safe to repeat.
         """
         text = _checked_text(text)
         _check_client_id(client_id)
@@ -120,20 +131,60 @@ class Conversation:
         return await _sheltered(section)
 
     async def _store_and_publish(self, text: str, *, author: str, room: Room, client_id: str | None) -> Message:
-        async with self._locks.setdefault(room.id, asyncio.Lock()):
-            created_at = datetime.fromtimestamp(self._clock(), UTC)
-            message, is_new = await self._store.add_message(
-                text, author=author, room=room, client_id=client_id, created_at=created_at
-            )
+        async with self._locks[room.id]:
+            if not await self._doubts.settle(room.id):
+                raise StoreUnavailable
+            message, is_new = await self._store_message(text, author=author, room=room, client_id=client_id)
             if is_new:
+                self._newest[room.id] = message.id
                 await self._publish(message)
             return message
 
+    async def _store_message(
+        self, text: str, *, author: str, room: Room, client_id: str | None
+    ) -> tuple[Message, bool]:
+        """Store a message; see `Store.add_message`. Where the database fails in the middle, find out what it did."""
+        created_at = datetime.fromtimestamp(self._clock(), UTC)
+        try:
+            return await self._store.add_message(
+                text, author=author, room=room, client_id=client_id, created_at=created_at
+            )
+        except StoreUnavailable as failure:
+            if failure.__cause__ is None:
+                raise  # it is closed
+            stored = await self._find_stored(failure, text, author=author, room=room, created_at=created_at)
+            if stored is None:
+                raise
+            return stored, True
+
+    async def _find_stored(
+        self, failure: StoreUnavailable, text: str, *, author: str, room: Room, created_at: datetime
+    ) -> Message | None:
+        """Find the message that a store which failed may have stored all the same; where that is open, doubt it."""
+        try:
+            newest = await self._store.messages(room, last=LAST_MESSAGES)
+        except StoreUnavailable:
+            await self._doubts.raise_doubt(room.id)
+            return None
+        for message in newest:
+            is_new = message.id > self._newest.get(room.id, 0)
+            same = (message.text, message.author.lower(), message.created_at) == (text, author.lower(), created_at)
+            if same and is_new:
+                return message
+        # Where the connection was lost, what the database was told last may still take effect a moment later.
+        if getattr(failure.__cause__, "connection_invalidated", True):
+            await self._doubts.raise_doubt(room.id)
+        return None
+
     async def _publish(self, message: Message) -> None:
         try:
-            await self._topic(message.room).publish(message)
+            await self._topic(message.room.id).publish(message)
         except Exception:
             log.exception("message %d is stored, but could not be published", message.id)
+            await self._doubts.raise_doubt(message.room.id)
+
+    async def _reset(self, room_id: str) -> None:
+        await self._topic(room_id).reset()
 
     async def _room(self, room_id: str) -> Room:
         room = self._rooms.get(room_id)
@@ -143,8 +194,8 @@ class Conversation:
             raise BadUserInput(f"There is no room {room_id[:64]!a}.")
         return self._rooms.setdefault(room.id, room)
 
-    def _topic(self, room: Room) -> Topic:
-        return Topic(self._broker, f"room:{room.id}")
+    def _topic(self, room_id: str) -> Topic:
+        return Topic(self._broker, f"room:{room_id}")
 
 
 async def _sheltered(section: asyncio.Task[Message]) -> Message:

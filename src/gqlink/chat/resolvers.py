@@ -89,7 +89,7 @@ async def resolve_add_message(_: object, info: GraphQLResolveInfo[ChatContext], 
 
 @subscription.source("messageAdded")  # type: ignore[arg-type]  # Ariadne's type only knows generators
 async def hear_messages(_: object, info: GraphQLResolveInfo[ChatContext], *, room: str) -> Stream:
-    """Hear what is said in a room from now on."""
+    """Hear what is said in a room; the server resumes the stream where the client left off, so it goes out as it is."""
     info.context.require_login()
     return await info.context.conversation.listen(room)
 

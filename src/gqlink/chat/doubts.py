@@ -1,0 +1,92 @@
+"""Rooms in which something may have been stored that nobody heard, until their listeners were told.
+
+To tell them is to begin a new epoch of the room's topic: everybody who listens is ended, comes back, and learns that it
+did not recover. That waits for a sign of life of the database: as long as it gives none, nobody could read what they
+missed either, and what is doubted may still be about to be stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+__all__ = ("Doubts",)
+
+log = logging.getLogger(__name__)
+
+
+class Doubts:
+    """Settles doubts about rooms: at once if that is possible, otherwise by trying again until it is.
+
+    Args:
+        locks: By room. Whoever calls `raise_doubt` and `settle` holds the room's; a later attempt takes it.
+        check: Asks the database for a sign of life.
+        reset: Begins a new epoch of a room's topic.
+        retry_seconds: Between two attempts.
+    """
+
+    def __init__(
+        self,
+        *,
+        locks: Mapping[str, asyncio.Lock],
+        check: Callable[[], Awaitable[None]],
+        reset: Callable[[str], Awaitable[None]],
+        retry_seconds: float,
+    ) -> None:
+        self._locks = locks
+        self._check = check
+        self._reset = reset
+        self._retry_seconds = retry_seconds
+        self._rooms: set[str] = set()
+        self._retrying: dict[str, asyncio.Task[None]] = {}
+
+    async def raise_doubt(self, room_id: str) -> None:
+        """Note that a room's listeners may have missed something."""
+        self._rooms.add(room_id)
+        if not await self.settle(room_id) and room_id not in self._retrying:
+            log.error("listeners of the room %r may have missed something, and cannot be told yet", room_id)
+            self._retrying[room_id] = asyncio.create_task(self._retry(room_id))
+
+    async def settle(self, room_id: str) -> bool:
+        """Tell a room's listeners, if there is any doubt.
+
+        Returns:
+            Whether there is no doubt any more: otherwise nothing may be said there, for it would pass for the next.
+        """
+        if room_id not in self._rooms:
+            return True
+        try:
+            await self._check()
+            await self._reset(room_id)
+        except Exception:
+            log.debug("the doubt about the room %r stays", room_id, exc_info=True)
+            return False
+        self._rooms.discard(room_id)
+        log.warning("listeners of the room %r were told that they may have missed something", room_id)
+        return True
+
+    async def aclose(self) -> None:
+        """Try a last time."""
+        retrying = list(self._retrying.values())
+        for task in retrying:
+            task.cancel()
+        if retrying:
+            await asyncio.wait(retrying)
+        for room_id in tuple(self._rooms):
+            async with self._locks[room_id]:
+                if not await self.settle(room_id):
+                    log.error("listeners of the room %r may have missed something, and were not told", room_id)
+
+    async def _retry(self, room_id: str) -> None:
+        try:
+            settled = False
+            while not settled:
+                await asyncio.sleep(self._retry_seconds)
+                async with self._locks[room_id]:
+                    settled = await self.settle(room_id)
+        finally:
+            del self._retrying[room_id]
