@@ -151,7 +151,7 @@ class Dialler:
     async def _open(self, url: WSParsedURL) -> tcp.socket:
         """Open the TCP connection, at the first address that answers; each gets its share of the time."""
         loop = asyncio.get_running_loop()
-        addresses: list[tuple[Any, ...]] = await loop.getaddrinfo(url.host, url.port, type=tcp.SOCK_STREAM)
+        addresses = await _resolve(url)
         failure = OSError(f"{url.host} has no address")
         for family, kind, protocol, _, address in addresses:
             self._tcp = tcp.socket(family, kind, protocol)
@@ -174,3 +174,11 @@ class Dialler:
         if self._tcp is not None:
             with suppress(OSError):  # it is closed already
                 self._tcp.shutdown(tcp.SHUT_RDWR)
+
+
+async def _resolve(url: WSParsedURL) -> list[tuple[Any, ...]]:
+    """Return the addresses of a host; one that is an address itself needs no thread to look it up."""
+    try:
+        return [*tcp.getaddrinfo(url.host, url.port, type=tcp.SOCK_STREAM, flags=tcp.AI_NUMERICHOST)]
+    except tcp.gaierror:
+        return [*await asyncio.get_running_loop().getaddrinfo(url.host, url.port, type=tcp.SOCK_STREAM)]
