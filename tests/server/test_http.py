@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -201,6 +202,31 @@ async def test_a_client_that_leaves_does_not_end_its_mutation(world: World) -> N
         await eventually(lambda: "add a" in world.happened)
     assert world.happened == ["slowAdd begins", "slowAdd ends", "add a"]
     assert not app._host.mutations
+
+
+async def test_a_server_that_cancels_a_request_does_not_end_its_mutation(world: World) -> None:
+    """As some ASGI servers and middlewares do when the client leaves: it finishes all the same."""
+    app = world.app()
+    body = json.dumps({"query": 'mutation { slowAdd(text: "a") }'}).encode()
+    incoming: asyncio.Queue[Any] = asyncio.Queue()
+    incoming.put_nowait({"type": "http.request", "body": body, "more_body": False})
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers, "client": None}
+
+    async def send(_: object) -> None:
+        raise AssertionError
+
+    asked = asyncio.ensure_future(app(scope, incoming.get, send))
+    await eventually(lambda: world.happened == ["slowAdd begins"])
+    asked.cancel()
+    await asyncio.wait([asked])
+    await turns(50)
+    world.gate.set()
+    await eventually(lambda: "add a" in world.happened)
+    assert world.happened == ["slowAdd begins", "slowAdd ends", "add a"]
+    await app.aclose()
+    assert not app._host.mutations
+    assert not app._host.queries
 
 
 @pytest.mark.parametrize("with_lifespan", ["on", "off"])
