@@ -5,6 +5,7 @@ from graphql import graphql
 
 from gqlink.auth import ANONYMOUS, Credentials, Token
 from gqlink.errors import InvalidToken, TokenExpired
+from gqlink.pubsub import Position
 from gqlink.testing.stage import authenticate, standard_schema
 
 
@@ -33,6 +34,19 @@ async def test_the_standard_subscriptions_count_or_are_silent() -> None:
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_the_standard_topic_was_told_two_things() -> None:
+    """Whoever opens the stream may start elsewhere."""
+    subscription = standard_schema().subscription_type
+    assert subscription is not None
+    subscribe, resolve = subscription.fields["told"].subscribe, subscription.fields["told"].resolve
+    assert subscribe is not None
+    assert resolve is not None
+    async with await subscribe(None, None) as stream:
+        assert [resolve(await anext(stream), None) for _ in range(2)] == [1, 2]
+    async with await subscribe(None, None) as stream:
+        assert not (await stream.open(after=Position("elsewhere", 1))).recovered
 
 
 async def test_the_standard_tokens_are_known() -> None:

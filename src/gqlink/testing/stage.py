@@ -14,6 +14,7 @@ from graphql import build_schema
 
 from gqlink.auth import ANONYMOUS, Identity
 from gqlink.errors import InvalidToken, TokenExpired
+from gqlink.pubsub import MemoryBroker, Topic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
     from graphql import GraphQLSchema
 
     from gqlink.auth import Credentials
+    from gqlink.pubsub import Stream
 
 __all__ = ("STANDARD_SCHEMA", "authenticate", "standard_schema")
 
 STANDARD_SCHEMA: Final = """
 type Query { hello: String! slow: String! fail: String }
 type Mutation { bump: Int! }
-type Subscription { count(to: Int!): Int! silence: Int }
+type Subscription { count(to: Int!): Int! silence: Int told: Int! }
 """
 _MOMENT_SECONDS: Final = 0.05
 _BRIEF_SECONDS: Final = 3.0
@@ -43,7 +45,7 @@ def standard_schema() -> GraphQLSchema:
     schema.query_type.fields["slow"].resolve = _slow
     schema.query_type.fields["fail"].resolve = _fail
     schema.mutation_type.fields["bump"].resolve = lambda _root, _info: 1
-    for name, source in (("count", _count), ("silence", _silence)):
+    for name, source in (("count", _count), ("silence", _silence), ("told", _told)):
         schema.subscription_type.fields[name].subscribe = source
         schema.subscription_type.fields[name].resolve = lambda event, _info, **_arguments: event
     return schema
@@ -90,3 +92,12 @@ async def _count(_root: object, _info: object, *, to: int) -> AsyncGenerator[int
 async def _silence(_root: object, _info: object) -> AsyncGenerator[None]:
     await asyncio.Event().wait()
     yield None
+
+
+async def _told(_root: object, _info: object) -> Stream:
+    """Make a topic of one's own, so that nobody else is told anything there."""
+    topic = Topic(MemoryBroker(), "told")
+    start = await topic.broker.position(topic.name)
+    for number in (1, 2):
+        await topic.publish(number)
+    return topic.stream(after=start)
