@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
-from gqlink.protocol import Close, Dialect, Kind, Text
+from gqlink.protocol import Close, Dialect, Text
 from gqlink.server import Limits, ServerStatistics
 from gqlink.server.send_queue import SendQueue
 from gqlink.server.statistics import Meter
