@@ -14,6 +14,7 @@ from python_socks import ProxyError
 
 from gqlink.client.ending import Ending
 from gqlink.client.frames import FrameWatcher
+from gqlink.client.proxy_url import check_proxy
 from gqlink.client.retry_after import read_retry_after
 from gqlink.client.socket import Socket
 from gqlink.protocol import DIALECTS, ClientConnection, CloseCode, Verdict, clip_reason
@@ -99,6 +100,7 @@ class Dialler:
 
     async def _connect(self) -> Socket | Ending:
         settings = self._settings
+        check_proxy(settings.proxy)  # what picows says of one repeats its password
         ping = settings.ping_seconds
         try:
             _, listener = await ws_connect(

@@ -13,6 +13,7 @@ import msgspec
 from gqlink.client.bearer import Bearer
 from gqlink.client.http_client import http_client, no_answer
 from gqlink.client.params import check_headers, evaluate_headers
+from gqlink.client.proxy_url import check_http_proxy
 from gqlink.client.request import OperationKind
 from gqlink.client.tokens import as_token_source
 from gqlink.errors import (
@@ -61,6 +62,8 @@ class HttpLink:
             goes into `Authorization: Bearer`, unless `headers` has an `authorization` of its own.
         timeout: Seconds for each of connecting, writing, and waiting for the answer; None for ever.
         ssl_context: For `https:`; None for the system's.
+        proxy: The URL of an HTTP proxy, or of a SOCKS5 one, which needs `pip install "httpx2[socks]"`; None for what
+            the environment says (`HTTP_PROXY` and the like).
         transport: Instead of the network, such as `httpx2.ASGITransport(app)`.
         clock: For tests.
 
@@ -76,16 +79,19 @@ class HttpLink:
         auth: Auth | None = None,
         timeout: float | None = 30.0,
         ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
         clock: Clock | None = None,
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise BadUserInput(f"an HTTP link needs an http: or https: URL, not {url!r}")
+        check_http_proxy(proxy)
         self._url = url
         self._headers = headers
         self._bearer = None if auth is None else Bearer(as_token_source(auth), clock=clock)
         self._timeout = timeout
         self._ssl_context = ssl_context
+        self._proxy = proxy
         self._transport = transport
         self._client: httpx2.AsyncClient | None = None
         self._closed = False
@@ -186,7 +192,9 @@ class HttpLink:
     def _open_client(self) -> httpx2.AsyncClient:
         self._require_open()
         if self._client is None:
-            self._client = http_client(timeout=self._timeout, ssl_context=self._ssl_context, transport=self._transport)
+            self._client = http_client(
+                timeout=self._timeout, ssl_context=self._ssl_context, proxy=self._proxy, transport=self._transport
+            )
         return self._client
 
 

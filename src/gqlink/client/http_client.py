@@ -20,6 +20,7 @@ def http_client(
     *,
     timeout: float | None,
     ssl_context: ssl.SSLContext | None = None,
+    proxy: str | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
 ) -> httpx2.AsyncClient:
     """Return an HTTP client that keeps no cookies and follows no redirects.
@@ -29,6 +30,7 @@ def http_client(
     return httpx2.AsyncClient(
         timeout=timeout,
         transport=transport,
+        proxy=proxy,
         verify=_system_context() if ssl_context is None else ssl_context,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
