@@ -32,6 +32,8 @@ def test_the_door_lists_what_is_public() -> None:
         "SocketFrame",
         "SplitLink",
         "Subscription",
+        "SyncClient",
+        "SyncSubscription",
         "SystemClock",
         "Timer",
         "TokenFile",

@@ -20,6 +20,7 @@ from gqlink.client.retry import Retry
 from gqlink.client.split import SplitLink, split
 from gqlink.client.state import LinkPhase, LinkState
 from gqlink.client.subscription import Event
+from gqlink.client.sync_client import SyncClient, SyncSubscription
 from gqlink.client.token_file import TokenFile
 from gqlink.client.tokens import AccessToken, Auth, Change, FunctionSource, TokenSource
 from gqlink.client.websocket import WebSocketLink
@@ -50,6 +51,8 @@ __all__ = (
     "SocketFrame",
     "SplitLink",
     "Subscription",
+    "SyncClient",
+    "SyncSubscription",
     "SystemClock",
     "Timer",
     "TokenFile",
