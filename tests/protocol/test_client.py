@@ -322,22 +322,24 @@ def test_what_is_no_message_ends_the_connection(dialect: Dialect, text: str) -> 
 
 
 @both
-@pytest.mark.parametrize("rest", [', "payload": {"data": ', ', "payload": {oops}}', "", ', "type": 1}', "}"])
+@pytest.mark.parametrize("rest", [', "payload": {"data": ', ', "payload": {oops}, "id": "2"}', "", ',"type": 1}', "}"])
 def test_a_frame_that_is_cut_off_fails_the_operation_it_names(dialect: Dialect, rest: str) -> None:
     """One bad frame fails one operation, if it still says which; the server is told, and the others go on."""
     client = subscribed(dialect)
     client.subscribe("2", Request("{ hello }"))
     client.outgoing()
 
-    events = client.receive('{"id": "1"' + rest, now=0.0)
+    beginning = '{"type": "next", "id": 1' if rest.startswith(", ") else '{"id": "1"'
+    events = client.receive(beginning + rest, now=0.0)
 
     assert [(type(event), getattr(event, "id", None)) for event in events] == [(ErrorReceived, "1")]
     assert messages(client) == [{"type": dialect.types[Side.CLIENT, Kind.COMPLETE], "id": "1"}]
     assert client.live == {"2"}
+    assert client.receive(beginning + rest, now=0.0) == []
 
 
 @both
-@pytest.mark.parametrize("text", ['{"id": "2", oops}', '{"id": 1, oops}', '[{"id": "1"'])
+@pytest.mark.parametrize("text", ['{"id": "2", oops}', '{"id": 1', '[{"id": "1"', '{"payload": oops, "id": "1"}'])
 def test_a_frame_that_names_nobodys_operation_and_is_no_json_ends_the_connection(dialect: Dialect, text: str) -> None:
     """Nobody can say what was lost with it."""
     assert subscribed(dialect).receive(text, now=0.0) == [Closed(4004, INVALID, Side.CLIENT)]

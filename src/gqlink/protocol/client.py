@@ -19,13 +19,13 @@ from gqlink.protocol.frames import (
 from gqlink.protocol.messages import (
     Envelope,
     Fault,
+    begins_with_id,
     decode_result,
     encode_message,
     encode_payload,
     is_operation_id,
     read_errors,
 )
-from gqlink.protocol.nesting import skim
 from gqlink.protocol.tables import Kind, Phase, Side
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class ClientConnection(Connection):
     def __init__(self, dialect: Dialect, *, now: float, ack_seconds: float = 10.0) -> None:
         super().__init__(dialect, deadline=now + ack_seconds, operation_id_bytes=_ANY_ID_BYTES)
         self._frame: bytes | str = b""
+        self._failed: set[str] = set()
         self._result_type = dialect.types[Side.SERVER, Kind.NEXT]
 
     def receive_result(self, text: bytes | str) -> ResultMessage | None:
@@ -180,6 +181,7 @@ class ClientConnection(Connection):
 
     def _spoiled(self, operation_id: str, detail: str) -> list[Event]:
         """Fail an operation whose event cannot be read."""
+        self._failed.add(operation_id)
         self.complete(operation_id)  # the server still believes that we listen
         return [ErrorReceived(operation_id, [{"message": f"The server sent an event that cannot be read: {detail}"}])]
 
@@ -238,10 +240,11 @@ class ClientConnection(Connection):
         return self.close(code, fixed_reason(code))
 
     def _reject(self, detail: str) -> list[Event]:
-        # A frame that was cut off or garbled may still begin with the id of the operation that it is about.
-        operation_id = (skim(self._frame, ("id",)) or {}).get("id")
+        operation_id = begins_with_id(self._frame)
         if operation_id in self._live:
             return self._spoiled(operation_id, detail)
+        if operation_id in self._failed:
+            return []  # the server had not heard yet that we no longer listen
         return self.close(CloseCode.BAD_RESPONSE, fixed_reason(CloseCode.BAD_RESPONSE))
 
 

@@ -26,6 +26,7 @@ __all__ = (
     "Envelope",
     "Fault",
     "ResultMessage",
+    "begins_with_id",
     "decode_envelope",
     "decode_result",
     "encode_errors",
@@ -167,6 +168,22 @@ def decode_envelope(text: bytes | str, *, nesting: int | None = None) -> Envelop
         return _second_reading(text, str(exc))
     except (msgspec.DecodeError, UnicodeError):
         return _second_reading(text, "")
+
+
+def begins_with_id(text: bytes | str) -> str | None:
+    """Return the id of the operation that a frame is about, though the frame is cut off or garbled after that.
+
+    Servers write `type` and `id` before the payload; what stands behind it may already be part of what is garbled.
+    """
+    start = text[:_BEGINNING]
+    found = _ID_FIRST.match(start.decode("utf-8", "replace") if isinstance(start, bytes) else start)
+    return None if found is None else found[1] or found[2]
+
+
+_BEGINNING: Final = 512
+_ID_FIRST: Final = re.compile(
+    r'\s*\{\s*(?:"type"\s*:\s*"[^"\\]*"\s*,\s*)?"id"\s*:\s*(?:"([^"\\]+)"|(\d{1,18})(?=[\s,}]))', re.ASCII
+)
 
 
 def _second_reading(text: bytes | str, detail: str) -> Envelope | Fault:

@@ -21,7 +21,7 @@ _CREDENTIAL: Final = re.compile(
     r"|\bauth(?:entication|ori[sz]ation)? (?:has )?(?:failed|required|error|expired|missing|invalid)\b"
     r"|\b(?:invalid|expired|missing|bad|wrong|no|revoked) (?:access |auth |bearer |id )?(?:token|credentials?|key)\b"
     r"|\b(?:token|credentials?|session|api key) (?:(?:is|has|was|were) )?(?:invalid|expired|missing|revoked|rejected)\b"
-    r"|\b(?:admin-secret|access-key)\b",
+    r"|\b(?:missing|invalid|no|bad) authori[sz]ation\b|\bconnection initialization failed\b",
     re.IGNORECASE,
 )
 _EXPIRY: Final = re.compile(r"\bjwtexpired\b|\bexpired\b", re.IGNORECASE)
