@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gqlink.protocol import Close, Side
-from gqlink.testing.matching import require_match
+from gqlink.testing.matching import read_json, require_match
 from gqlink.testing.transcripts import CloseLine, FrameLine, WaitLine
 
 if TYPE_CHECKING:
@@ -67,5 +66,5 @@ async def _next_frame(socket: Socket, line: FrameLine | CloseLine) -> Frame:
     while True:
         frame = await socket.receive()
         expected = isinstance(line, FrameLine) and line.value == keep_alive
-        if expected or isinstance(frame, Close) or json.loads(frame.data) != keep_alive:
+        if expected or isinstance(frame, Close) or read_json(frame.data) != keep_alive:
             return frame
