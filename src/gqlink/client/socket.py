@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from picows import WSListener, WSMsgType, WSTransport
 
 from gqlink.client.ending import Ending
 from gqlink.client.frames import Secrets, conceal
+from gqlink.client.inbox import Inbox
 from gqlink.client.liveness import Liveness
 from gqlink.errors import ConnectionClosed, LocalProtocolError
 from gqlink.protocol import (
@@ -100,6 +102,7 @@ class Socket(WSListener):
         self._watcher = watcher
         self._message_bytes = message_bytes
         self._transport: WSTransport | None = None
+        self._inbox = Inbox(self._take)
         self._parts: list[bytes] = []
         self._outgoing: deque[Frame] = deque()
         self._acknowledged_at: float | None = None
@@ -181,22 +184,30 @@ class Socket(WSListener):
         self._flush()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Take one frame."""
-        kind = frame.msg_type
-        if transport.is_close_frame_sent and kind != WSMsgType.CLOSE:
+        """Take one frame, now or when others have had their turn."""
+        inbox = self._inbox
+        if inbox.room:
+            inbox.room -= 1
+            self._take(frame.msg_type, frame.fin, frame.get_payload_as_bytes())
+        else:
+            inbox.keep(transport, frame.msg_type, frame.get_payload_as_bytes(), fin=frame.fin)
+
+    def _take(self, kind: WSMsgType, fin: bool, payload: bytes) -> None:  # noqa: FBT001 -- called for every frame
+        transport = self._transport
+        if transport is None or (transport.is_close_frame_sent and kind != WSMsgType.CLOSE):
             return  # picows goes on reading after a frame that broke its rules, and after our own close
-        if kind == _TEXT and frame.fin:
-            self._text(frame.get_payload_as_bytes())
+        if kind == _TEXT and fin:
+            self._text(payload)
         elif kind == WSMsgType.CLOSE:
-            self._close_received(frame.get_payload_as_bytes())
+            self._close_received(payload)
         elif kind == WSMsgType.TEXT or (kind == WSMsgType.CONTINUATION and self._parts):
-            self._part(frame)
+            self._part(payload, fin=fin)
         elif kind == WSMsgType.BINARY:
             if self._watcher:
-                self._watcher.binary(frame.payload_size)
+                self._watcher.binary(len(payload))
             self._act(self._connection.receive_binary(now=self._clock.now()))
         elif kind == WSMsgType.PING and transport.underlying_transport.get_write_buffer_size() < _PONG_BACKLOG_BYTES:
-            transport.send_pong(frame.get_payload_as_bytes())
+            transport.send_pong(payload)
 
     def is_user_specific_pong(self, frame: WSFrame) -> bool:
         """Let any frame count as the sign of life that a ping of RFC 6455 asked for; asked only after such a ping."""
@@ -212,10 +223,13 @@ class Socket(WSListener):
         self._liveness.quiet()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """Take note that the TCP connection is gone."""
+        """Take note that the TCP connection is gone, after whatever it brought."""
         if self._cut is not None:
             self._cut.cancel()
         self._liveness.end()
+        self._inbox.lose(partial(self._gone, transport))
+
+    def _gone(self, transport: WSTransport) -> None:
         if self.ending is None:
             self._lose(*_why_lost(transport))
 
@@ -240,16 +254,17 @@ class Socket(WSListener):
         """Say when nothing is left of the connection, and hear what picows has to say of its end: we know it."""
         with suppress(Exception):
             await transport.wait_disconnected()
+        await self._inbox.wait_empty()
         self.gone = True
         self._on_gone(self)
 
-    def _part(self, frame: WSFrame) -> None:
+    def _part(self, payload: bytes, *, fin: bool) -> None:
         """Put a message together that came in several frames (RFC 6455, section 5.4)."""
         self._liveness.heard = True
-        self._parts.append(frame.get_payload_as_bytes())
+        self._parts.append(payload)
         if sum(map(len, self._parts)) > self._message_bytes:
             self.close(CloseCode.MESSAGE_TOO_BIG, "Message too big")
-        elif frame.fin:
+        elif fin:
             self._text(b"".join(self._parts))
         else:
             return
