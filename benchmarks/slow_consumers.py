@@ -194,7 +194,7 @@ async def _server(options: argparse.Namespace) -> AsyncIterator[tuple[int, int]]
         "calm": options.calm,
         "text_bytes": options.text_bytes,
         "stall_seconds": options.stall_seconds,
-        "kernel_bytes": options.kernel_bytes,
+        "unsent_bytes": options.unsent_bytes,
     }
     program = str(Path(__file__).with_name("slow_server.py"))
     process = await asyncio.create_subprocess_exec(
@@ -269,7 +269,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--healthy", type=int, default=4)
     parser.add_argument("--rate", type=int, default=10_000, help="deliveries offered to the slow clients, a second")
     parser.add_argument("--calm", type=float, default=50.0, help="events a second that the healthy ones hear")
-    parser.add_argument("--kernel-bytes", type=int, default=65_536, help="what the server's kernel may hold a client")
+    parser.add_argument("--unsent-bytes", type=int, default=16_384, help="TCP_NOTSENT_LOWAT of the server; 0: none")
     parser.add_argument("--text-bytes", type=int, default=4_000, help="of each busy event")
     parser.add_argument("--stall-seconds", type=float, default=10.0, help="the server's limit")
     return parser.parse_args()

@@ -109,12 +109,13 @@ async def _anybody(_: Credentials) -> Identity:
 
 async def _main(options: dict[str, Any]) -> None:
     limits = Limits(stall_seconds=options.pop("stall_seconds"))
-    kernel_bytes = options.pop("kernel_bytes")
+    unsent_bytes = options.pop("unsent_bytes")
     slow = SlowServer(**options, limits=limits)
     # Named as TCP, or asyncio would leave it to wait for more before it sends (Nagle's algorithm).
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    # What the kernel holds for a client comes before what we hold; on loopback that would be four megabytes.
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, kernel_bytes)
+    if unsent_bytes:
+        # What the kernel takes comes before what we keep; on loopback that would be four megabytes a client.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, unsent_bytes)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
     listening.bind(("127.0.0.1", 0))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -9,6 +9,9 @@ from gqlink.protocol import Close, Text
 from gqlink.server import Limits, send_queue
 from gqlink.server.send_queue import SendQueue
 from server.eventually import eventually, turns
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
 
 LIMITS = Limits(send_buffer_bytes=100, stall_seconds=0.05)
 
@@ -82,15 +85,58 @@ async def test_writers_wait_while_too_much_waits() -> None:
     async with SendQueue(wire.send, limits=Limits(send_buffer_bytes=100)) as queue:
         queue.write([text(60)])
         await turns()
-        await queue.wait_writable()
+        await queue.wait_room()
         queue.write([text(60)])
-        waiting = asyncio.create_task(queue.wait_writable())
+        waiting = asyncio.gather(queue.wait_writable(), queue.wait_room())
         await turns()
         assert not waiting.done()
         wire.open.set()
         await waiting
         await turns()
         assert len(wire.taken) == 2
+
+
+async def test_nothing_is_executed_for_a_client_that_is_stuck() -> None:
+    """Behind a frame that the server does not take, operations wait at a sixteenth of the buffer; reading goes on."""
+    wire = Wire()
+    wire.open.clear()
+    async with SendQueue(wire.send, limits=Limits(send_buffer_bytes=1600)) as queue:
+        queue.write([text(60)])
+        await turns()
+        queue.write([text(40)])
+        await queue.wait_writable()
+        queue.write([text(1)])
+        waiting = asyncio.create_task(queue.wait_writable())
+        await turns()
+        assert not waiting.done()
+        await queue.wait_room()
+        wire.open.set()
+        await waiting
+    assert [len(each) for each in wire.taken] == [60, 40, 1]
+
+
+def goes_on(wait: Coroutine[Any, Any, None]) -> bool:
+    """Tell whether a wait is over before it has begun."""
+    try:
+        wait.send(None)
+    except StopIteration:
+        return True
+    wait.close()
+    return False
+
+
+async def test_a_client_that_reads_has_the_whole_buffer() -> None:
+    """What is written in one turn of the event loop leaves in the next: nobody has to wait for it."""
+    wire = Wire()
+    async with SendQueue(wire.send, limits=Limits(send_buffer_bytes=100)) as queue:
+        for _ in range(10):
+            queue.write([text(10)])
+            assert goes_on(queue.wait_writable())
+        queue.write([text(10)])
+        assert not goes_on(queue.wait_writable())
+        assert not goes_on(queue.wait_room())
+        await queue.wait_writable()
+    assert len(wire.taken) == 11
 
 
 async def test_a_client_that_takes_nothing_is_reported_once_and_closed() -> None:

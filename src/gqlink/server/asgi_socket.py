@@ -1,7 +1,8 @@
 """The plain ASGI loop: the adapter that drives a `SocketListener` on any ASGI server.
 
-One task reads, one writes (send_queue.py). While too much waits to be written, reading stops and subscriptions wait.
-After a close the application stops within a second, unless a mutation has to finish; the transport is the server's.
+One task reads, one writes (send_queue.py). While too much waits to be written, reading stops and subscriptions wait,
+the latter sooner. After a close the application stops within a second, unless a mutation has to finish; the transport
+is the server's.
 
 Source: ASGI specification 3.0, "HTTP & WebSocket ASGI Message Format".
 """
@@ -114,7 +115,7 @@ async def _read_all(receive: Receive, listener: SocketListener, outlet: SendQueu
         began_at = loop.time()
         _feed(listener, message.get("text"))
         busy_seconds += loop.time() - began_at
-        await outlet.wait_writable()
+        await outlet.wait_room()
         if busy_seconds > _TURN_SECONDS:
             # None of the waits above need have been one: a burst of one client must not keep the others waiting.
             busy_seconds = 0.0

@@ -21,7 +21,7 @@ class Limits:
             ending: mutations that the client no longer waits for, subscriptions that clean up.
         execution_seconds: How long a query or a mutation may take, a subscription to begin, and each of its events.
         send_buffer_bytes: What may wait to be sent to one client before its subscriptions and its further messages
-            have to wait too.
+            have to wait too. Subscriptions wait at a sixteenth of it while the client takes nothing.
         stall_seconds: How long a client may not read at all before its socket is closed with 4490.
         documents: How many validated documents are kept.
         documents_characters: How long their text may be together; one over a 32nd of it is not kept. In memory a

@@ -1,8 +1,9 @@
 """What waits to be sent to one client: a bounded buffer with one task that empties it into ASGI's `send`.
 
-Policy: while more than `send_buffer_bytes` wait, whoever could add to it has to wait; a client that takes nothing for
-`stall_seconds` loses what waits, and is closed with 4490. From the moment a close is written everything that is left
-has one second altogether, however slowly the client reads.
+Policy: while more than `send_buffer_bytes` wait, whoever could add to it has to wait; operations do so as soon as a
+frame is stuck and a sixteenth of that waits, so that nothing is executed for a client that does not read. One that
+takes nothing for `stall_seconds` loses what waits, and is closed with 4490. From the moment a close is written
+everything that is left has one second altogether, however slowly the client reads.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ _log = logging.getLogger("gqlink.server")
 
 # How long what was said last, a close above all, may take to leave, with everything before it.
 _CLOSE_SECONDS: Final = 1.0
+# The part of the buffer that operations may fill behind a frame that the server does not take. What is executed later
+# is as good, and costs nothing until then; a server that hands each frame to another task still gets a few at once.
+_STUCK_SHARE: Final = 1 / 16
 # How long what waits may take to leave when it is to be dropped, but the client has kept up until then.
 _DROP_SECONDS: Final = 0.1
 
@@ -55,6 +59,8 @@ class SendQueue:
         self._patience: asyncio.Timeout | None = None  # with the frame that is being sent
         self._bytes = 0  # of what waits and of what is being sent
         self._filled = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
         self._writable = asyncio.Event()
         self._writable.set()
         self._ended = False
@@ -73,7 +79,11 @@ class SendQueue:
             self._hurry()
             return
         self._frames.extend(frames)
-        if self._bytes > self._limits.send_buffer_bytes:
+        allowed = self._limits.send_buffer_bytes
+        if self._bytes > allowed:
+            self._room.clear()
+            self._writable.clear()
+        elif self._patience is not None and self._bytes > allowed * _STUCK_SHARE:
             self._writable.clear()
 
     def drop(self) -> None:
@@ -87,8 +97,15 @@ class SendQueue:
             self._drop()
 
     async def wait_writable(self) -> None:
-        """Wait while too much is waiting to be sent; see `Outlet`."""
+        """Wait while there is no use in another event: too much waits, or something waits for a client that is stuck.
+
+        See `Outlet`.
+        """
         await self._writable.wait()
+
+    async def wait_room(self) -> None:
+        """Wait while too much waits for another message of the client's to be answered."""
+        await self._room.wait()
 
     def when_stalled(self, callback: Callable[[], None]) -> None:
         """Call `callback` when the client has taken nothing for `stall_seconds`; it should close."""
@@ -137,8 +154,12 @@ class SendQueue:
         self._close_by = asyncio.get_running_loop().time() + _CLOSE_SECONDS
         if self._patience is not None and not self._patience.expired():
             self._patience.reschedule(min(self._patience.when() or self._close_by, self._close_by))
-        self._writable.set()
+        self._let_go_on()
         self._tell_ended()
+
+    def _let_go_on(self) -> None:
+        self._room.set()
+        self._writable.set()
 
     def _tell_ended(self) -> None:
         callback, self._on_ended = self._on_ended, _nothing
@@ -170,7 +191,7 @@ class SendQueue:
                 self._count(-len(frame.data))
                 if asyncio.get_running_loop().time() > self._drop_at:
                     self._drop()
-            self._writable.set()
+            self._let_go_on()
             self._filled.clear()
             await self._filled.wait()
 
@@ -199,7 +220,7 @@ class SendQueue:
         self._last.clear()
         self._filled.clear()
         self._count(-self._bytes)
-        self._writable.set()
+        self._let_go_on()
         self._tell_ended()
 
 
