@@ -91,10 +91,12 @@ async def open_stream(stream: Stream, wanted: CursorRequest | None) -> AsyncIter
     Raises:
         ConnectionClosed: The stream or its broker is closed.
     """
+    if wanted is None:
+        await stream.open()
+        return stream
     codec = CursorCodec(stream.topic.name)
-    after = None if wanted is None or wanted.after is None else codec.read(wanted.after)
-    subscription = await stream.open(after=after)
-    return stream if wanted is None else _placed_events(subscription, after, codec)
+    after = None if wanted.after is None else codec.read(wanted.after)
+    return _placed_events(await stream.open(after=after), after, codec)
 
 
 async def _placed_events(
