@@ -23,7 +23,7 @@ from client.chat import subscribed
 from client.hands import FakeClock, turns, until
 from client.peer import Peer, Script
 from client.source import Source
-from gqlink.client import Client, LinkPhase, WebSocketLink
+from gqlink.client import Client, LinkPhase, LinkState, SocketFrame, WebSocketLink
 from gqlink.client.liveness import Interval, Liveness
 from gqlink.errors import ConnectionLost
 from gqlink.testing import FaultProxy
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 OPEN = "subscription { open }"
 LEGACY, MODERN = "graphql-ws", "graphql-transport-ws"
-PING_SECONDS = 0.1
+PING_SECONDS = 0.15
 
 
 class BareServer:
@@ -263,73 +263,90 @@ async def test_any_frame_is_a_sign_of_life() -> None:
             await until(lambda: len(server.sockets) == 2)
 
 
+class KeepingAlive:
+    """A legacy server that says `ka` every 20 seconds of the test's clock, three times, and a link to it."""
+
+    def __init__(self, peer: Peer, *, ping_seconds: float | None = None) -> None:
+        self.peer = peer
+        self.clock = FakeClock(chance=0.0)
+        self.said = 0
+        self.states: list[LinkState] = []
+        self.link = WebSocketLink(
+            peer.url,
+            clock=self.clock,
+            ping_seconds=ping_seconds,
+            on_frame=self._count,
+            on_state=self.states.append,
+        )
+
+    def _count(self, frame: SocketFrame) -> None:
+        self.said += frame.type == "ka"
+
+    async def learn(self) -> None:
+        """Let the link learn the interval: 40 seconds after the last one are too much."""
+        await subscribed(self.peer)
+        for number in range(3):
+            if number:
+                self.clock.advance(20.0)
+            self.peer.sockets[0].raw({"type": "ka"})
+            await until(lambda: self.said > number)  # noqa: B023 -- called in this turn only
+        assert self.clock.due == 40.0
+
+
 @pytest.mark.parametrize("subprotocol", [LEGACY], indirect=True)
 async def test_a_server_that_stops_to_say_ka_is_dead(peer: Peer) -> None:
     """After twice the interval that was learned from it; a proxy that answers for it makes no difference."""
-    clock = FakeClock(chance=0.0)
-    link = WebSocketLink(peer.url, clock=clock, ping_seconds=0.02)
-    async with Client(link) as client, client.subscribe(OPEN) as events:
-        await subscribed(peer)
-        socket = peer.sockets[0]
-        for number in range(3):
-            socket.raw({"type": "ka"})
-            peer.publish(number)
-            await anext(events)
-            clock.advance(15.0)
-        clock.advance(14.9)
-        await until(lambda: socket.pings >= 2)
-        assert len(peer.sockets) == 1
-        clock.advance(15.2)
-        await until(lambda: len(peer.subscribers) == 1 and peer.subscribers[0] is not socket)
+    server = KeepingAlive(peer, ping_seconds=PING_SECONDS)
+    async with Client(server.link) as client, client.subscribe(OPEN) as events:
+        await server.learn()
+        server.clock.advance(39.9)
+        pings = peer.sockets[0].pings
+        await until(lambda: peer.sockets[0].pings > pings)
+        assert server.link.state.phase is LinkPhase.LIVE
+        server.clock.advance(0.2)
+        await until(lambda: server.link.state.phase is not LinkPhase.LIVE)
+        server.clock.advance(60.0)
+        await until(lambda: len(peer.subscribers) == 1 and peer.subscribers[0] is not peer.sockets[0])
         peer.publish("again")
         assert (await anext(events)).data == "again"
-    assert socket.closed == (1006, "")
+    assert [state.reason for state in server.states if state.code == 1006] == [
+        "the server has stopped to say that it is alive"
+    ]
 
 
 @pytest.mark.parametrize("subprotocol", [LEGACY], indirect=True)
 async def test_a_server_that_sends_data_instead_of_ka_is_alive(peer: Peer) -> None:
     """Whatever it promised: silence is what counts."""
-    clock = FakeClock(chance=0.0)
-    link = WebSocketLink(peer.url, clock=clock)
-    async with Client(link) as client, client.subscribe(OPEN) as events:
-        await subscribed(peer)
-        for _ in range(3):
-            peer.sockets[0].raw({"type": "ka"})
-            await turns()
-            peer.publish("ka")
-            assert (await anext(events)).data == "ka"
-            clock.advance(20.0)
+    server = KeepingAlive(peer)
+    async with Client(server.link) as client, client.subscribe(OPEN) as events:
+        await server.learn()
         for number in range(5):
             peer.publish(number)
             assert (await anext(events)).data == number
-            clock.advance(39.0)
-            await asyncio.sleep(0.11)  # longer than the second look takes
-        assert len(peer.sockets) == 1
+            server.clock.advance(40.0)
+            assert server.clock.due == 40.0
+        server.clock.advance(40.0)
+        await until(lambda: server.link.state.phase is not LinkPhase.LIVE)
 
 
 @pytest.mark.parametrize("subprotocol", [LEGACY], indirect=True)
 async def test_what_waits_in_the_kernel_is_read_before_the_verdict(peer: Peer) -> None:
     """A process that stood still finds its deadline past and the answer unread."""
-    clock = FakeClock(chance=0.0)
-    link = WebSocketLink(peer.url, clock=clock)
-    async with Client(link) as client, client.subscribe(OPEN) as events:
-        await subscribed(peer)
-        for number in range(3):
-            peer.sockets[0].raw({"type": "ka"})
-            peer.publish(number)
-            await anext(events)
-            clock.advance(20.0)
+    server = KeepingAlive(peer)
+    async with Client(server.link) as client, client.subscribe(OPEN) as events:
+        await server.learn()
         peer.publish("late")
-        clock.advance(500.0)
+        server.clock.advance(500.0)
+        assert server.clock.due is None
         assert (await anext(events)).data == "late"
-        await asyncio.sleep(0.11)  # longer than the second look takes
-        assert len(peer.sockets) == 1
+        await until(lambda: server.clock.due == 40.0)
+        assert server.link.state.phase is LinkPhase.LIVE
 
 
 async def test_a_server_that_has_ponged_and_does_not_any_more_is_dead() -> None:
     """Though the line still answers: whatever answers there is not the server."""
     async with BareServer(pongs=1, pings_first=True).run() as server:
-        link = WebSocketLink(server.url, ping_seconds=0.02, clock=FakeClock(chance=0.0))
+        link = WebSocketLink(server.url, ping_seconds=PING_SECONDS, clock=FakeClock(chance=0.0))
         async with Client(link) as client, client.subscribe(OPEN):
             await until(lambda: len(server.sockets) == 2)
         assert server.asked >= 2
