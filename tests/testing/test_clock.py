@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
-import gqlink.client
-import gqlink.server
 from gqlink.testing import FakeClock
+
+if TYPE_CHECKING:
+    import gqlink.client
+    import gqlink.server
 
 
 def test_it_is_a_clock_for_both_sides() -> None:
@@ -34,7 +37,9 @@ def test_a_cancelled_call_does_not_come() -> None:
     assert clock.due == 1.0
     timer.cancel()
     clock.advance(2.0)
-    assert (calls, clock.timers, clock.due) == ([], 0, None)
+    assert calls == []
+    assert clock.timers == 0
+    assert clock.due is None
 
 
 def test_what_was_due_before_is_due_now() -> None:

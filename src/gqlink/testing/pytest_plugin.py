@@ -28,7 +28,10 @@ def gqlink_clock() -> FakeClock:
 
 @pytest.fixture
 def gqlink_server() -> type[ServedApp]:
-    """Serves an ASGI application: `async with gqlink_server(app) as server`, or `with` for a thread of its own."""
+    """Serve an ASGI application: in the test's event loop, or in a thread.
+
+    `async with gqlink_server(app) as server:` and `with gqlink_server(app) as server:`.
+    """
     from gqlink.testing.served import ServedApp
 
     return ServedApp
@@ -36,7 +39,10 @@ def gqlink_server() -> type[ServedApp]:
 
 @pytest.fixture
 def gqlink_scripted_server() -> type[ScriptedServer]:
-    """Plays scripts to clients: `async with gqlink_scripted_server([[expect(...), send(...)]]) as server`."""
+    """Play scripts to clients.
+
+    `async with gqlink_scripted_server([[expect(type="connection_init"), close(4403)]]) as server:`.
+    """
     from gqlink.testing.scripted_server import ScriptedServer
 
     return ScriptedServer
@@ -44,7 +50,10 @@ def gqlink_scripted_server() -> type[ScriptedServer]:
 
 @pytest.fixture
 def gqlink_fault_proxy() -> type[FaultProxy]:
-    """Fails on request: `async with gqlink_fault_proxy(server.authority) as proxy`."""
+    """Stand between a client and a server, and fail on request.
+
+    `async with gqlink_fault_proxy(server.authority) as proxy:`.
+    """
     from gqlink.testing.proxy import FaultProxy
 
     return FaultProxy

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from gqlink.errors import MissingExtra
@@ -87,10 +87,16 @@ class ServedApp:
             )
             server = _Server(config, ready)
             loop = asyncio.get_running_loop()
-            self._stop = lambda: loop.call_soon_threadsafe(server.stopping.set) and None
-            await server.serve(sockets=[listening])
-            if not server.started:
-                raise RuntimeError("the application did not start; the log says why")
+
+            def stop() -> None:
+                with suppress(RuntimeError):  # it has ended by itself, and its loop with it
+                    loop.call_soon_threadsafe(server.stopping.set)
+
+            self._stop = stop
+            try:
+                await server.serve(sockets=[listening])
+            except SystemExit:  # uvicorn's way to say that the lifespan failed
+                raise RuntimeError("the application did not start; the log says why") from None
 
     async def __aenter__(self) -> Self:
         ready = asyncio.Event()
