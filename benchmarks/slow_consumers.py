@@ -5,6 +5,9 @@ says a pong now and then, so it is no dead connection, and dials again when its 
 a calm topic in the same server, before the slow ones come, while they are there, and after they have gone. A healthy
 event's latency counts from the moment at which it was due.
 
+The time with slow clients is also told apart: "coming" while some of them dial and their buffers fill, which costs the
+server executions until it can hold no more, and "stuck" otherwise.
+
 Ends with status 1 if no slow client was closed with 4490, or the server's memory grew by more than 5 % between the end
 of the warm-up and the end.
 """
@@ -37,6 +40,9 @@ MEMORY_GROWTH_PERCENT: Final = 5.0
 RECEIVE_BYTES: Final = 4096
 PONG_SECONDS: Final = 1.0
 SETTLE_SECONDS: Final = 2.0
+FILLING_SECONDS: Final = 3.0
+"""So long after the last one has come, what can be held for the slow clients is full."""
+BEFORE, WARM_UP, SLOW, COMING, STUCK, AFTER = "quiet before", "warm-up", "slow", "  coming", "  stuck", "quiet after"
 _MIB: Final = 1 << 20
 
 
@@ -50,6 +56,7 @@ class Tally:
         samples: Seconds since the start, resident bytes, and the server's own facts, each second.
         cpu: The share of a core that the server took, by phase.
         counts: Of the slow clients.
+        came_at: When a slow client dialled for the last time, on the monotonic clock.
     """
 
     phase: str = ""
@@ -57,6 +64,15 @@ class Tally:
     samples: list[tuple[str, float, int, dict[str, int]]] = field(default_factory=list)
     cpu: dict[str, float] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    came_at: float = 0.0
+
+    def note(self, due_at: float) -> None:
+        """Write down a healthy client's event."""
+        now = time.monotonic()
+        self.latencies.setdefault(self.phase, []).append(now - due_at)
+        if self.phase == SLOW:
+            what = COMING if now < self.came_at + FILLING_SECONDS else STUCK
+            self.latencies.setdefault(what, []).append(now - due_at)
 
 
 class SlowClient:
@@ -75,6 +91,7 @@ class SlowClient:
         """Subscribe, read nothing, and begin again when the connection is gone."""
         while True:
             sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            self._tally.came_at = time.monotonic()
             with sock, contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
                 sock.settimeout(0)
@@ -109,7 +126,7 @@ async def healthy(port: int, *, tally: Tally) -> None:
         await connection.send(json.dumps({"type": "subscribe", "id": "1", "payload": {"query": query}}))
         async for message in connection:
             event = json.loads(message)["payload"]["data"]["said"]
-            tally.latencies.setdefault(tally.phase, []).append(time.monotonic() - event["dueAt"])
+            tally.note(event["dueAt"])
             if last is not None and event["number"] != last + 1:
                 tally.counts["healthy events missed"] += 1
             last = event["number"]
@@ -134,15 +151,15 @@ async def measure(options: argparse.Namespace) -> Tally:
         others = [tasks.create_task(healthy(port, tally=tally)) for _ in range(options.healthy)]
         others.append(tasks.create_task(watch(port, pid=pid, tally=tally)))
         await asyncio.sleep(SETTLE_SECONDS)
-        await _phase(tally, "quiet before", pid=pid, seconds=options.seconds / 4)
+        await _phase(tally, BEFORE, pid=pid, seconds=options.seconds / 4)
         slow = [tasks.create_task(SlowClient(port, tally=tally).run()) for _ in range(options.clients)]
-        await _phase(tally, "warm-up", pid=pid, seconds=options.warm_up)
-        await _phase(tally, "slow", pid=pid, seconds=options.seconds)
+        await _phase(tally, WARM_UP, pid=pid, seconds=options.warm_up)
+        await _phase(tally, SLOW, pid=pid, seconds=options.seconds)
         for task in slow:
             task.cancel()
         tally.phase = "settling"
         await asyncio.sleep(SETTLE_SECONDS)
-        await _phase(tally, "quiet after", pid=pid, seconds=options.seconds / 4)
+        await _phase(tally, AFTER, pid=pid, seconds=options.seconds / 4)
         for task in others:
             task.cancel()
     return tally
@@ -155,18 +172,17 @@ def report(tally: Tally, options: argparse.Namespace) -> bool:
         f"{options.text_bytes:,} bytes each, {options.seconds:g} s after a warm-up of {options.warm_up:g} s"
     )
     print(f"  {'healthy clients':16} {'events':>8} {'p50 ms':>8} {'p99 ms':>8} {'most ms':>8} {'server CPU %':>13}")
-    for phase in ("quiet before", "warm-up", "slow", "quiet after"):
+    for phase in (BEFORE, WARM_UP, SLOW, COMING, STUCK, AFTER):
         found = sorted(1000 * seconds for seconds in tally.latencies.get(phase, [0.0]))
         p50, p99 = (found[int(len(found) * part)] for part in (0.5, 0.99))
-        print(
-            f"  {phase:16} {len(found):8,} {p50:8.2f} {p99:8.2f} {found[-1]:8.2f} {100 * tally.cpu.get(phase, 0):13.0f}"
-        )
-    resident = [size for phase, _, size, _ in tally.samples if phase == "slow"]
+        cpu = f"{100 * tally.cpu[phase]:13.0f}" if phase in tally.cpu else ""
+        print(f"  {phase:16} {len(found):8,} {p50:8.2f} {p99:8.2f} {found[-1]:8.2f} {cpu}")
+    resident = [size for phase, _, size, _ in tally.samples if phase == SLOW]
     edge = max(1, min(5, len(resident) // 4))
     first, last = statistics.median(resident[:edge]), statistics.median(resident[-edge:])
     growth = 100 * (last / first - 1)
     facts = tally.samples[-1][3]
-    quiet = [size for phase, _, size, _ in tally.samples if phase == "quiet before"]
+    quiet = [size for phase, _, size, _ in tally.samples if phase == BEFORE]
     print(f"  memory: quiet {quiet[-1] / _MIB:.0f} MiB, after the warm-up {first / _MIB:.0f} MiB,", end=" ")
     print(f"at the end {last / _MIB:.0f} MiB, at most {max(resident) / _MIB:.0f} MiB: growth {growth:+.1f} %")
     print(
