@@ -186,3 +186,16 @@ def test_a_socks_proxy_for_requests_needs_a_package(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "socksio", None)
     with pytest.raises(BadUserInput, match="socksio"):
         HttpLink("http://server.invalid/", proxy="socks5://proxy:1080")
+
+
+@pytest.mark.parametrize("url", ["socks5://me:hidden@proxy:1080", "ftp://me:hidden@proxy"])
+async def test_a_proxy_of_the_environment_that_cannot_be_used_is_told(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an error of ours, without its password."""
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("ALL_PROXY", url)
+    async with Client(HttpLink("http://server.invalid/")) as client:
+        with pytest.raises(BadUserInput, match="proxy of the environment") as told:
+            await client.execute(QUERY)
+    assert "hidden" not in f"{told.value!r} {told.value.__cause__!r}"

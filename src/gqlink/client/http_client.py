@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
-from gqlink.errors import RequestFailed
+from gqlink.errors import BadUserInput, RequestFailed
 
 if TYPE_CHECKING:
     import ssl
@@ -26,15 +26,21 @@ def http_client(
     """Return an HTTP client that keeps no cookies and follows no redirects.
 
     A cookie would go on speaking for somebody who has logged out, and a redirect could carry a credential away.
+
+    Raises:
+        BadUserInput: The proxy that the environment names (`ALL_PROXY` and the like) cannot be used.
     """
-    return httpx2.AsyncClient(
-        timeout=timeout,
-        transport=transport,
-        proxy=proxy,
-        verify=_system_context() if ssl_context is None else ssl_context,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        follow_redirects=False,
-    )
+    try:
+        return httpx2.AsyncClient(
+            timeout=timeout,
+            transport=transport,
+            proxy=proxy,
+            verify=_system_context() if ssl_context is None else ssl_context,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            follow_redirects=False,
+        )
+    except (ImportError, ValueError) as exc:  # what was given is checked by whoever took it; httpx2 hides passwords
+        raise BadUserInput(f"the proxy of the environment cannot be used: {exc}") from exc
 
 
 @functools.cache

@@ -44,6 +44,8 @@ _UNANSWERED: Final = 2
 class Interval:
     """Learns how often something comes."""
 
+    __slots__ = ("_gap", "_last", "_longest")
+
     def __init__(self) -> None:
         self._last: float | None = None
         self._gap: float | None = None
@@ -72,6 +74,21 @@ class Liveness:
         ask: Pings the server, in the subprotocol.
         on_dead: Told why, once.
     """
+
+    __slots__ = (
+        "_ask",
+        "_clock",
+        "_interval",
+        "_knows_pings",
+        "_on_dead",
+        "_over",
+        "_ponged",
+        "_quiet",
+        "_second_look",
+        "_timer",
+        "_unanswered",
+        "heard",
+    )
 
     def __init__(self, clock: Clock, *, ask: Callable[[], None], on_dead: Callable[[str], None]) -> None:
         self.heard = False
