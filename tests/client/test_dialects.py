@@ -180,6 +180,35 @@ async def test_who_has_no_other_token_is_told_of_the_expiry(server: DialectServe
     assert len(server.refused) <= 1
 
 
+async def test_a_token_is_renewed_by_a_second_socket(server: DialectServer) -> None:
+    """Ahead of its end, where the token source knows that: the subscription moves, and the first socket goes."""
+    clock = FakeClock(chance=0.0)
+    source = Source("alice-1", "alice-2")
+    source.expires_at = clock.now() + 100.0
+    async with Client(link_to(server, source, clock)) as client, client.subscribe(TICKS) as events:
+        await until(lambda: server.subscriptions == 1)
+        assert (await ticked(server, events, 1)).data == {"ticks": 1}
+        clock.advance(81.0)
+        await until(lambda: server.admitted[-1] == "alice-2")
+        source.expires_at = clock.now() + 10_000.0
+        await settled(clock, until(lambda: server.subscriptions == len(server.open) == 1))
+        assert (await ticked(server, events, 2)).data == {"ticks": 2}
+    assert server.refused == []
+
+
+async def test_subscriptions_go_on_after_a_restart(server: DialectServer) -> None:
+    """A server that stops says 1001 or 1012, or nothing at all."""
+    clock = FakeClock(chance=0.0)
+    async with Client(link_to(server, Source("alice-1"), clock)) as client, client.subscribe(TICKS) as events:
+        for number, closing in enumerate([Closing(1001), Closing(1012, "Service restart"), Closing(1006)]):
+            await until(lambda: server.subscriptions == 1)
+            assert (await ticked(server, events, number)).data == {"ticks": number}
+            (socket,) = (socket for socket in server.open if socket.subscriptions)
+            await socket.end(closing)
+            await settled(clock, until(lambda: server.subscriptions == 1 and socket not in server.open))  # noqa: B023 -- awaited here
+    assert server.refused == []
+
+
 @pytest.mark.parametrize("name", ["strawberry", "graphql-ws", "hasura"])
 async def test_a_null_payload_is_avoided(name: str) -> None:
     """A link without a credential leaves the payload out: some servers close on null."""

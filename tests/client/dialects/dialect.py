@@ -14,7 +14,7 @@ from gqlink.client import presets
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ("DIALECTS", "LEGACY", "MODERN", "Closing", "Dialect")
+__all__ = ("DIALECTS", "LEGACY", "MODERN", "NO_EXPIRY", "Closing", "Dialect")
 
 MODERN = "graphql-transport-ws"
 LEGACY = "graphql-ws"
@@ -40,6 +40,10 @@ class Closing:
 
     def __str__(self) -> str:
         return f"{self.code} {self.reason}{' after words' if self.texts else ''}"
+
+
+NO_EXPIRY = Closing(1000)
+"""Where a server leaves expiry to its application, which then closes as it likes."""
 
 
 def words(payload: str | None = None, *, kind: str = "connection_error") -> tuple[str, ...]:
@@ -88,7 +92,7 @@ class Dialect:
     preset: presets.Preset
     token: Callable[[Mapping[str, Any]], str | None]
     refusals: tuple[Closing, ...]
-    expiry: Closing = Closing(1000)
+    expiry: Closing = NO_EXPIRY
     answers: str | None = None
     prefers: str | None = None
     rejects: Mapping[str, Closing] = field(default_factory=dict)
