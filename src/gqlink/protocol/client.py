@@ -78,9 +78,9 @@ class ClientConnection(Connection):
         """
         message = decode_result(text)
         # An id is live only while the connection is acknowledged, when there is no deadline either.
-        if message is None or message.id not in self._live or message.type != self._result_type:
-            return None
-        return message
+        if message is not None and message.id in self._live and message.type == self._result_type:
+            return message
+        return None
 
     def receive(self, text: bytes | str, *, now: float) -> list[Event]:
         """Take one text frame from the server; see `Connection.receive`."""
