@@ -15,6 +15,7 @@ GqlinkError
 ├── RequestFailed                    the HTTP answer is no GraphQL answer; status
 ├── OperationFailed                  GraphQL's own answer: errors, data, extensions
 ├── OutcomeUnknown                   a mutation was written and never answered
+├── ContinuityLost                   a subscription may have missed events, and was told to say so
 ├── AuthError                        (never raised itself) reason
 │   ├── InvalidCredentials           wrong name or password; never says which half
 │   ├── MalformedCredentials         a credential that cannot be read, or two that disagree
@@ -52,6 +53,7 @@ __all__ = (
     "ConnectionEnded",
     "ConnectionLost",
     "ConnectionRefused",
+    "ContinuityLost",
     "DataUnusable",
     "GqlinkError",
     "InvalidCredentials",
@@ -209,14 +211,16 @@ class OperationFailed(GqlinkError):
 
 
 class OutcomeUnknown(GqlinkError):
-    """A mutation was written to a connection that ended before the answer: it may or may not have run.
+    """A mutation was written, and its answer did not come: it may or may not have run.
 
-    Ask the server whether it took effect before sending it again; gqlink never re-sends a mutation.
+    gqlink never re-sends a mutation. Before you do, ask the server with a query whether the change that it makes is
+    there; or give it an id of your own that the server accepts only once, such as the chat's `clientId`: then sending
+    it again is safe, and answers with what was stored the first time.
 
     Args:
         operation_name: The operation's name, if it has one.
         code: The connection's close code, or None.
-        reason: The peer's words.
+        reason: The peer's words, or why nobody waited any longer.
     """
 
     def __init__(self, operation_name: str | None, *, code: int | None = None, reason: str = "") -> None:
@@ -227,7 +231,33 @@ class OutcomeUnknown(GqlinkError):
 
     def __str__(self) -> str:
         name = f"mutation {self.operation_name}" if self.operation_name else "a mutation"
-        return f"{name} was sent, but the connection ended before its answer: check whether it took effect"
+        why = f" ({self.reason})" if self.reason else ""
+        return (
+            f"{name} was sent, but its answer did not come{why}: before sending it again, ask the server whether the "
+            "change is there, unless the mutation carries an id that the server accepts only once"
+        )
+
+
+class ContinuityLost(GqlinkError):
+    """A subscription with `on_gap="raise"` may have missed events; it is over, and may be asked for anew.
+
+    Args:
+        reason: Why nobody can prove that nothing was missed.
+        after: The cursor of the last event before the gap, or None where the server gives none.
+        missed: How many events were missed, or None where nobody knows.
+    """
+
+    temporary = True
+
+    def __init__(self, reason: str, *, after: str | None = None, missed: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.after = after
+        self.missed = missed
+
+    def __str__(self) -> str:
+        number = "events" if self.missed is None else f"{self.missed} events"
+        return f"{number} may have been missed: {self.reason}"
 
 
 class AuthError(GqlinkError):

@@ -126,7 +126,7 @@ async def test_the_state_tells_the_story(peer: Peer) -> None:
 
     clock = FakeClock()
     link = WebSocketLink(peer.url, connection_params={"accessToken": "alice-1"}, clock=clock, on_state=watch)
-    async with Client(link) as client, client.subscribe(OPEN):
+    async with Client(link) as client, client.subscribe(OPEN, on_gap="ignore"):
         await subscribed(peer)
         peer.sockets[0].close(1012, "Service restart")
         await until(lambda: link.state.phase is LinkPhase.WAITING)

@@ -10,7 +10,7 @@ import pytest
 from client.chat import subscribed
 from client.hands import turns, until
 from gqlink.client import Client, Event, WebSocketLink
-from gqlink.client.subscription import EventQueue
+from gqlink.client.event_queue import EventQueue
 from gqlink.errors import ConnectionLost, OperationFailed, SubscriberLagging
 from gqlink.protocol import ExecutionResult
 

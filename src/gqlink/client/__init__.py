@@ -8,10 +8,13 @@ what a token source is; `password_login`, `refresh_login`, `token_file` and `env
 
 from gqlink.client.client import Client
 from gqlink.client.clock import Clock, SystemClock, Timer
+from gqlink.client.continuity import SubscriptionPhase, SubscriptionState
 from gqlink.client.environment import EnvironmentToken
+from gqlink.client.event import Event
 from gqlink.client.frames import SocketFrame
+from gqlink.client.gaps import CatchUp, EventKey, Gap, OnGap, Overflow, SubscribeOptions, WhenAnonymous
 from gqlink.client.http import HttpLink
-from gqlink.client.link import EventKey, Link, Subscription, WhenAnonymous
+from gqlink.client.link import Link, Subscription
 from gqlink.client.params import Attempt, ConnectionParams, Headers
 from gqlink.client.password_login import LoginIdentity, PasswordLogin
 from gqlink.client.refresh_login import RefreshTokenLogin
@@ -19,7 +22,6 @@ from gqlink.client.request import OperationKind, Request, is_subscription
 from gqlink.client.retry import Retry
 from gqlink.client.split import SplitLink, split
 from gqlink.client.state import LinkPhase, LinkState
-from gqlink.client.subscription import Event
 from gqlink.client.sync_client import SyncClient, SyncSubscription
 from gqlink.client.token_file import TokenFile
 from gqlink.client.tokens import AccessToken, Auth, Change, FunctionSource, TokenSource
@@ -29,6 +31,7 @@ __all__ = (
     "AccessToken",
     "Attempt",
     "Auth",
+    "CatchUp",
     "Change",
     "Client",
     "Clock",
@@ -37,20 +40,26 @@ __all__ = (
     "Event",
     "EventKey",
     "FunctionSource",
+    "Gap",
     "Headers",
     "HttpLink",
     "Link",
     "LinkPhase",
     "LinkState",
     "LoginIdentity",
+    "OnGap",
     "OperationKind",
+    "Overflow",
     "PasswordLogin",
     "RefreshTokenLogin",
     "Request",
     "Retry",
     "SocketFrame",
     "SplitLink",
+    "SubscribeOptions",
     "Subscription",
+    "SubscriptionPhase",
+    "SubscriptionState",
     "SyncClient",
     "SyncSubscription",
     "SystemClock",

@@ -3,8 +3,8 @@
 The server knows nothing of the two belonging together, so both bring the same events. Until the crossing arrives, the
 old socket's go to the consumer; then come those that the new one has brought meanwhile, and from there on only the new
 one is heard. Nothing is lost as long as the new socket's subscription was live before the old one's ended. Nothing is
-doubled where a key tells the events apart: what the old socket has brought since the crossing began is dropped, once
-for each time, when the new one brings it.
+doubled where a cursor or a key tells the events apart: what the old socket has brought since the crossing began is
+dropped, once for each time, when the new one brings it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import logging
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
-from gqlink.client.subscription import read_event
+from gqlink.client.event import cursor_of, read_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
-    from gqlink.client.subscription import Event
+    from gqlink.client.event import Event
     from gqlink.errors import GqlinkError
     from gqlink.protocol import ExecutionResult
 
@@ -111,6 +111,9 @@ class Crossing(Generic[C]):
 
     def _key_of(self, result: ExecutionResult) -> Hashable:
         """Return what tells an event apart; a function that fails tells nothing, and costs no event."""
+        cursor = cursor_of(result)
+        if cursor is not None:
+            return cursor
         if self._key is None:
             return None
         try:

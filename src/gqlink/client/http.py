@@ -5,6 +5,7 @@ Source: GraphQL over HTTP (draft), sections 5 and 6.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final, Self
 
 import httpx2
@@ -12,6 +13,7 @@ import msgspec
 
 from gqlink.client.bearer import Bearer
 from gqlink.client.http_client import http_client, no_answer
+from gqlink.client.link import PLAIN
 from gqlink.client.params import check_headers, evaluate_headers
 from gqlink.client.proxy_url import check_http_proxy
 from gqlink.client.request import OperationKind
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gqlink.client.clock import Clock
-    from gqlink.client.link import EventKey, Subscription, WhenAnonymous
+    from gqlink.client.gaps import SubscribeOptions
+    from gqlink.client.link import Subscription
     from gqlink.client.params import Headers
     from gqlink.client.request import Request
     from gqlink.client.tokens import Auth
@@ -99,10 +102,15 @@ class HttpLink:
     def open(self) -> None:
         """Do nothing: there is no connection to keep."""
 
-    async def execute(self, request: Request) -> ExecutionResult:
+    async def execute(self, request: Request, *, timeout: float | None = None) -> ExecutionResult:  # noqa: ASYNC109 -- see `Link`
         """Send a query or a mutation and wait for its result, which may hold errors.
 
+        Args:
+            request: What it asks.
+            timeout: For how many seconds to wait, all in all; None for what the link allows.
+
         Raises:
+            TimeoutError: No answer came to a query in `timeout` seconds.
             RequestFailed: The answer is no GraphQL answer, or none came.
             OutcomeUnknown: A mutation was sent, and no answer came.
             AuthUnavailable: Another token is needed, and cannot be had now.
@@ -111,6 +119,18 @@ class HttpLink:
             BadUserInput: The variables are not what JSON can express, or `headers` or `auth` failed.
             ConnectionClosed: The link was closed.
         """
+        if timeout is None:
+            return await self._execute(request)
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._execute(request)
+        except TimeoutError:
+            if request.kind is OperationKind.MUTATION:
+                reason = f"no answer within {timeout:g} seconds"
+                raise OutcomeUnknown(request.operation_name, reason=reason) from None
+            raise
+
+    async def _execute(self, request: Request) -> ExecutionResult:
         content = _encode(request)
         headers = await self._own_headers()
         if self._bearer is None or "authorization" in headers:
@@ -128,15 +148,13 @@ class HttpLink:
             self._bearer.refused(fresh, error=_refusal(response))
         return _read(response)
 
-    def subscribe(
-        self, request: Request, *, key: EventKey | None = None, when_anonymous: WhenAnonymous = "run"
-    ) -> Subscription:
+    def subscribe(self, request: Request, options: SubscribeOptions = PLAIN) -> Subscription:
         """Refuse: HTTP brings one answer.
 
         Raises:
             BadUserInput: Always.
         """
-        del key, when_anonymous
+        del options
         raise BadUserInput(f"an HTTP link cannot carry a {request.kind}; split it off to a WebSocketLink")
 
     async def credentials_changed(self) -> None:

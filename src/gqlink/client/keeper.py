@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Final
 
 from gqlink.client.ending import Ending
 from gqlink.client.followers import Followers, done
+from gqlink.client.link import PLAIN
 from gqlink.client.open_sockets import OpenSockets
 from gqlink.client.operations import Operations
 from gqlink.client.presenter import Presenter
@@ -40,15 +41,13 @@ from gqlink.errors import ConnectionClosed, GqlinkError, LocalProtocolError
 from gqlink.protocol import CloseCode, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
-
+    from gqlink.client.gaps import SubscribeOptions
     from gqlink.client.operations import Operation
     from gqlink.client.params import Credential
     from gqlink.client.request import Request
     from gqlink.client.settings import LinkSettings
     from gqlink.client.socket import Socket
     from gqlink.client.state import LinkState
-    from gqlink.client.subscription import Event
     from gqlink.client.tokens import Change
 
 __all__ = ("Keeper",)
@@ -66,11 +65,11 @@ class Keeper:
     def __init__(self, settings: LinkSettings) -> None:
         self._settings = settings
         self._clock = settings.clock
-        self._operations = Operations(buffer=settings.buffer)
+        self._board = Board(settings)
+        self._operations = Operations(buffer=settings.buffer, clock=settings.clock, on_gap=self._board.count_gap)
         self._recovery = Recovery(settings)
         self._followers = Followers()
         self._presenter = Presenter(settings, recovery=self._recovery, release=self._release_sources)
-        self._board = Board(settings)
         self._sockets = OpenSockets()
         self._relay = Relay(
             settings,
@@ -89,6 +88,7 @@ class Keeper:
         self._resting = False
         self._next: Credential | None = None
         self._credential: Credential | None = None
+        self._lived_out = False
         self._idle_since: float | None = None
 
     @property
@@ -102,22 +102,19 @@ class Keeper:
         self._eager = True
         self._ensure_running()
 
-    def start(
-        self, request: Request, *, key: Callable[[Event], Hashable] | None = None, hold: bool = False
-    ) -> Operation:
+    def start(self, request: Request, options: SubscribeOptions = PLAIN) -> Operation:
         """Run an operation: at once on a live socket, otherwise as soon as there is one.
 
         Args:
             request: What it asks.
-            key: Tells the events of a subscription apart, where two sockets bring them.
-            hold: Whether it waits, unwritten, while nobody is logged in.
+            options: What a subscriber wants beside events.
 
         Raises:
             ConnectionClosed: The link was closed.
         """
         self._require_open()
         self._resting = False
-        operation = self._operations.add(request, key=key, hold=hold)
+        operation = self._operations.add(request, options)
         self._relay.write(operation)
         self._ensure_running()
         self._wake()
@@ -175,8 +172,7 @@ class Keeper:
         # A source may be what somebody needs who is being asked, and without a socket nothing speaks for anybody.
         asked = own or (source and self._presenter.is_asking and self._relay.socket is None)
         if self._task is None or self._pausing or asked:
-            self._operations.discard_buffers("the credential changed while there was no connection")
-            self._relay.drop(CloseCode.TERMINATED, _CHANGED)
+            self._part("the credential changed while there was no connection")
             return self._sockets.farewell()
         return self._followers.add(source=source)
 
@@ -212,14 +208,15 @@ class Keeper:
         while not (self._operations or self._eager or self._next is not None):
             if not self._followers:
                 return False
-            self._operations.discard_buffers("the credential changed while the connection ended")
-            await self._drop()
+            self._part("the credential changed while the connection ended")
+            await self._sockets.wait_gone()
             self._followers.settle()
         return True
 
     async def _connection(self) -> Ending | None:
         """Have one connection, from the credential to its end; None where everybody waits for a login."""
         self._board.show(LinkPhase.CONNECTING)
+        self._lived_out = False
         credential = await self._ask()
         if isinstance(credential, Ending):
             return credential
@@ -232,7 +229,9 @@ class Keeper:
             return socket
         self._relay.attend(socket)
         try:
-            return await self._attend()
+            ending = await self._attend()
+            self._lived_out = self._relay.lived_out(ending)
+            return ending
         finally:
             self._credential = self._relay.socket.credential if self._relay.socket is not None else credential
             await self._relay.leave()
@@ -309,9 +308,14 @@ class Keeper:
     async def _release_sources(self) -> None:
         """Let token sources go on without a connection: nothing of the person before is left."""
         if self._followers.has_sources:
-            self._operations.discard_buffers("the credential changed and the next one is asked for")
-            await self._drop()
+            self._part("the credential changed and the next one is asked for")
+            await self._sockets.wait_gone()
             self._followers.release_sources()
+
+    def _part(self, why: str) -> None:
+        """Leave every socket, and forget what they brought and nobody has taken."""
+        self._relay.drop(CloseCode.TERMINATED, _CHANGED)  # first: what is carried no more can be asked for again
+        self._operations.discard_buffers(why)
 
     async def _drop(self) -> None:
         """Leave every socket, and wait until the server has seen them go."""
@@ -329,12 +333,12 @@ class Keeper:
         refused = ending.verdict is Verdict.FAIL and ending.refusal
         if refused and credential is not None and await self._presenter.has_another(credential):
             ending = replace(ending, verdict=Verdict.REFRESH)  # what was revoked is not what holds now
-        delay = self._recovery.after(ending, credential=credential)
+        delay = self._recovery.after(ending, credential=credential, lived_out=self._lived_out)
         if delay is None or not (self._operations or self._eager):
             return
         if self._followers:
-            self._operations.discard_buffers("the credential changed and the connection was lost")
-            await self._drop()
+            self._part("the credential changed and the connection was lost")
+            await self._sockets.wait_gone()
         self._board.show(LinkPhase.WAITING, retry_in=delay, code=ending.code, reason=ending.reason)
         _log.info("connecting again in %.2f s: %s", delay, ending.error)
         self._pausing = True

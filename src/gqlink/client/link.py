@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, Self
+
+from gqlink.client.gaps import SubscribeOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
-
+    from gqlink.client.continuity import SubscriptionState
+    from gqlink.client.event import Event
     from gqlink.client.request import Request
-    from gqlink.client.subscription import Event
     from gqlink.protocol import ExecutionResult
 
-__all__ = ("EventKey", "Link", "Subscription", "WhenAnonymous")
+__all__ = ("PLAIN", "Link", "Subscription")
 
-EventKey: TypeAlias = "Callable[[Event], Hashable]"
-"""Tells the events of a subscription apart, such as `lambda event: event.data["messageAdded"]["id"]`."""
-WhenAnonymous: TypeAlias = Literal["run", "hold"]
-"""What a subscription does while nobody is logged in."""
+PLAIN: Final = SubscribeOptions()
+"""What a subscriber gets who wants nothing in particular."""
 
 
 class Subscription(Protocol):
     """A running subscription: an async iterator of events, and an async context manager that ends it.
 
-    It starts when it is entered, or when the first event is asked for. Entering waits until it has been sent, or it is
-    clear that it never will be. One that is only iterated over ends with the last event, with `aclose()`, or when
+    It starts when it is entered, or when the first event is asked for. Entering waits until it is live, or it is clear
+    that it never will be. One that is only iterated over ends with the last event, with `aclose()`, or when
     nothing refers to it any more.
     """
+
+    @property
+    def state(self) -> SubscriptionState:
+        """What it is doing now, and what it has missed."""
 
     async def aclose(self) -> None:
         """End it, also on the server; harmless when it is over."""
 
     async def __aenter__(self) -> Self:
-        """Start it, and wait until it has been sent."""
+        """Start it, and wait until it is live."""
 
     async def __aexit__(self, *_exc: object) -> None:
         """End it."""
@@ -49,18 +52,20 @@ class Link(Protocol):
     def open(self) -> None:
         """Connect, if the link is one that stays connected; the client's block has been entered."""
 
-    async def execute(self, request: Request) -> ExecutionResult:
-        """Send a query or a mutation and wait for its result, which may hold errors."""
+    async def execute(self, request: Request, *, timeout: float | None = None) -> ExecutionResult:  # noqa: ASYNC109 -- it tells the server to stop as well
+        """Send a query or a mutation and wait for its result, which may hold errors.
 
-    def subscribe(
-        self, request: Request, *, key: EventKey | None = None, when_anonymous: WhenAnonymous = "run"
-    ) -> Subscription:
+        Args:
+            request: What it asks.
+            timeout: For how many seconds to wait; None for as long as it takes.
+        """
+
+    def subscribe(self, request: Request, options: SubscribeOptions = PLAIN) -> Subscription:
         """Prepare a subscription; nothing happens until it is entered or asked for an event.
 
         Args:
             request: What it asks.
-            key: Tells its events apart, where two connections bring them for a while.
-            when_anonymous: Whether it runs or waits while nobody is logged in.
+            options: What the subscriber wants beside events.
         """
 
     async def credentials_changed(self) -> None:

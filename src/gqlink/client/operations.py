@@ -11,24 +11,29 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
+from gqlink.client.asking import Asking
+from gqlink.client.continuity import Continuity, SubscriptionPhase
 from gqlink.client.crossing import Crossing, Ended
+from gqlink.client.event import cursor_of, read_event
+from gqlink.client.event_queue import EventQueue
+from gqlink.client.gaps import SubscribeOptions
 from gqlink.client.request import OperationKind
-from gqlink.client.subscription import EventQueue
 from gqlink.client.twin import twin
 from gqlink.errors import BadUserInput, LocalProtocolError, OperationFailed, OutcomeUnknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from gqlink.client.clock import Clock
     from gqlink.client.request import Request
     from gqlink.client.socket import Socket
-    from gqlink.client.subscription import Event
     from gqlink.errors import GqlinkError
     from gqlink.protocol import ExecutionResult
 
 __all__ = ("Carriage", "Operation", "Operations", "same_error")
 
 _log: Final = logging.getLogger("gqlink.client")
+_PLAIN: Final = SubscribeOptions()
 
 
 class Carriage:
@@ -40,13 +45,15 @@ class Carriage:
         identifier: As the socket's server knows it; no id is ever used twice on a link.
     """
 
-    __slots__ = ("crossing", "id", "operation", "socket")
+    __slots__ = ("asking", "crossing", "id", "operation", "socket")
 
     def __init__(self, operation: Operation, socket: Socket, identifier: str) -> None:
         self.operation = operation
         self.socket = socket
         self.id = identifier
         self.crossing: Crossing[Carriage] | None = None
+        self.asking: Asking | None = None
+        """Until the first result, which may say where events begin."""
 
 
 class Operation:
@@ -54,23 +61,28 @@ class Operation:
 
     Args:
         request: What it asks.
-        bound: How many results may wait for the consumer.
-        key: Tells the events of a subscription apart, where two sockets bring them.
-        hold: Whether it waits, unwritten, while nobody is logged in.
+        queue: What waits for the consumer.
+        options: What a subscriber wants beside events.
+        continuity: Where a subscription stands; None for what is answered once.
     """
 
-    __slots__ = ("answered", "carriages", "hold", "key", "queue", "request", "written")
+    __slots__ = ("__weakref__", "answered", "carriages", "continuity", "options", "queue", "request", "written")
 
     def __init__(
-        self, request: Request, *, bound: int, key: Callable[[Event], Hashable] | None, hold: bool = False
+        self, request: Request, *, queue: EventQueue, options: SubscribeOptions, continuity: Continuity | None
     ) -> None:
         self.request = request
-        self.queue = EventQueue(request.operation_name or "an anonymous subscription", bound=bound)
-        self.key = key
-        self.hold = hold
+        self.queue = queue
+        self.options = options
+        self.continuity = continuity
         self.carriages: list[Carriage] = []
         self.written = False
         self.answered = False
+
+    @property
+    def hold(self) -> bool:
+        """Whether it waits, unwritten, while nobody is logged in."""
+        return self.options.when_anonymous == "hold"
 
     @property
     def once(self) -> bool:
@@ -87,25 +99,34 @@ class Operations:
     """The running operations, in the order in which they were asked for.
 
     Args:
-        buffer: How many results may wait for each consumer.
+        buffer: How many results may wait for each consumer, unless it says so itself.
+        clock: Tells the time.
+        on_gap: Told of each gap in a subscription.
     """
 
-    def __init__(self, *, buffer: int) -> None:
+    def __init__(self, *, buffer: int, clock: Clock, on_gap: Callable[[], None]) -> None:
         self._buffer = buffer
+        self._clock = clock
+        self._on_gap = on_gap
         self._running: dict[Operation, None] = {}
         self._by_id: dict[str, Carriage] = {}
         # Buffers outlive their operations: what waits in them is still somebody's.
-        self._queues: WeakSet[EventQueue] = WeakSet()
+        self._buffered: WeakSet[Operation] = WeakSet()
         self._ids = count(1)
 
     def __len__(self) -> int:
         return len(self._running)
 
-    def add(self, request: Request, *, key: Callable[[Event], Hashable] | None = None, hold: bool = False) -> Operation:
+    def add(self, request: Request, options: SubscribeOptions = _PLAIN) -> Operation:
         """Take note of a new operation."""
-        operation = Operation(request, bound=self._buffer, key=key, hold=hold)
+        name = request.operation_name or f"an anonymous {request.kind}"
+        queue = EventQueue(name, bound=options.buffer or self._buffer, overflow=options.overflow)
+        continuity = None
+        if request.kind is OperationKind.SUBSCRIPTION:
+            continuity = Continuity(name, options, queue=queue, clock=self._clock, on_gap=self._on_gap)
+        operation = Operation(request, queue=queue, options=options, continuity=continuity)
         self._running[operation] = None
-        self._queues.add(operation.queue)
+        self._buffered.add(operation)
         return operation
 
     def need(self, *, anonymous: bool) -> bool:
@@ -115,7 +136,7 @@ class Operations:
     def write(self, operation: Operation, socket: Socket, *, anonymous: bool) -> None:
         """Have a socket carry an operation, unless it waits for somebody to log in."""
         if anonymous and operation.hold:
-            operation.queue.begin()  # nobody knows when that will be: whoever entered the subscription goes on
+            self._rest(operation)
         else:
             self._carry(operation, socket)
 
@@ -128,13 +149,15 @@ class Operations:
         """Let those go on who entered a subscription that waits for somebody to log in."""
         for operation in self._running:
             if operation.hold:
-                operation.queue.begin()
+                self._rest(operation)
 
     def stop(self, operation: Operation) -> None:
         """End one, also on the server; harmless when it is over."""
         for carriage in list(operation.carriages):
             self._drop(carriage)
         self._running.pop(operation, None)
+        if operation.continuity is not None:
+            operation.continuity.show(SubscriptionPhase.ENDED)
 
     def carried_by(self, socket: Socket) -> list[Operation]:
         """Return those that a socket carries, oldest first."""
@@ -142,11 +165,12 @@ class Operations:
 
     def cross(self, operation: Operation, new: Socket) -> Crossing[Carriage] | None:
         """Have a second socket carry a subscription that one carries already; None if it cannot be written again."""
-        self._carry(operation, new)
+        self._carry(operation, new, crossing=True)
         if not operation.carriages:
             return None
         old, second = operation.carriages
-        old.crossing = second.crossing = crossing = Crossing(old, second, key=operation.key, before=old.crossing)
+        key = operation.options.key
+        old.crossing = second.crossing = crossing = Crossing(old, second, key=key, before=old.crossing)
         return crossing
 
     def arrive(self, crossing: Crossing[Carriage]) -> None:
@@ -155,9 +179,10 @@ class Operations:
             return
         operation = crossing.old.operation
         self._drop(crossing.old)
+        if crossing.new.asking is not None:
+            crossing.new.asking.arrive()
         for result in crossing.arrive():
-            if not operation.queue.put(result):
-                self.stop(operation)
+            self._accept(operation, result)
         if crossing.ended is not None:
             self._finish(operation, crossing.ended.error)
 
@@ -179,15 +204,16 @@ class Operations:
             return True
         operation = carriage.operation
         operation.answered = True
+        if carriage.asking is not None:
+            asking, carriage.asking = carriage.asking, None
+            if asking.takes(result):
+                return True
         crossing = carriage.crossing
         if crossing is not None and not crossing.passes(carriage, result):
             if crossing.holds(self._buffer):
                 self.arrive(crossing)
             return True
-        if operation.queue.put(result):
-            return True
-        self.stop(operation)
-        return False
+        return self._accept(operation, result)
 
     def completed(self, identifier: str) -> None:
         """The server ended one."""
@@ -223,6 +249,8 @@ class Operations:
                 self._finish(operation)
             elif operation.written and operation.once:
                 self._finish(operation, OutcomeUnknown(operation.request.operation_name, code=code, reason=reason))
+            elif operation.continuity is not None:
+                operation.continuity.show(SubscriptionPhase.WAITING)
 
     def fail(self, error: GqlinkError) -> None:
         """End them all."""
@@ -236,25 +264,62 @@ class Operations:
     def discard_buffers(self, why: str) -> None:
         """Forget every result that no consumer has taken yet.
 
+        A subscription that no socket carries goes back to what its consumer has had, and asks again from there, if it
+        is for the same subject; for one that is carried that is a gap.
+
         Args:
             why: For the log, which is told how many there were.
         """
-        count = sum(queue.discard() for queue in self._queues)
-        if count:
-            _log.warning("%d events that nobody had taken were discarded: %s", count, why)
+        total = 0
+        for operation in self._buffered:
+            count = operation.queue.discard()
+            total += count
+            if operation.continuity is None:
+                continue
+            if operation.carriages and count:
+                operation.continuity.break_off(f"they were discarded: {why}", missed=count)
+            elif not operation.carriages:
+                operation.continuity.rewind(discarded=count)
+        if total:
+            _log.warning("%d events that nobody had taken were discarded: %s", total, why)
 
-    def _carry(self, operation: Operation, socket: Socket) -> None:
+    def _carry(self, operation: Operation, socket: Socket, *, crossing: bool = False) -> None:
         carriage = Carriage(operation, socket, str(next(self._ids)))
         self._by_id[carriage.id] = carriage
         operation.carriages.append(carriage)
         operation.written = True
-        operation.queue.begin()
+        message = operation.request.message
+        if operation.continuity is None:
+            operation.queue.begin()
+        else:
+            carriage.asking = Asking(operation.continuity, operation.queue, addition=socket.addition, crossing=crossing)
+            message = carriage.asking.ask(message)
         try:
-            socket.start(carriage.id, operation.request.message)
+            socket.start(carriage.id, message)
         except LocalProtocolError as exc:
             error = BadUserInput("variables must be values that JSON can express")
             error.__cause__ = exc
             self._finish(operation, error)
+
+    def _accept(self, operation: Operation, result: ExecutionResult) -> bool:
+        """Let a result wait for its consumer; False when too many do, and the operation is over."""
+        continuity = operation.continuity
+        if continuity is not None:
+            if result.extensions is not None:
+                continuity.cursor = cursor_of(result) or continuity.cursor
+            if continuity.remembers:
+                continuity.last = read_event(result)
+        if operation.queue.put(result):
+            return True
+        self.stop(operation)
+        return False
+
+    def _rest(self, operation: Operation) -> None:
+        """Let a subscription wait for somebody to log in; what it has heard was for somebody else."""
+        operation.queue.begin()  # nobody knows when that will be: whoever entered the subscription goes on
+        if operation.continuity is not None:
+            operation.continuity.forget()
+            operation.continuity.show(SubscriptionPhase.WAITING)
 
     def _ends_later(self, carriage: Carriage, ended: Ended) -> bool:
         """Put off the end that a new socket brings, until what the old one brings has had its time."""
@@ -272,6 +337,8 @@ class Operations:
     def _drop(self, carriage: Carriage) -> None:
         """Let a socket carry an operation no more; nothing that it still brings is heard."""
         self._by_id.pop(carriage.id, None)
+        if carriage.asking is not None:
+            carriage.asking.close()
         if carriage in carriage.operation.carriages:
             carriage.operation.carriages.remove(carriage)
         carriage.socket.complete(carriage.id)

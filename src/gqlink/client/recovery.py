@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from gqlink.client.retry import Backoff
 from gqlink.errors import ConnectionRefused
-from gqlink.protocol import Verdict
+from gqlink.protocol import CloseCode, Verdict
 
 if TYPE_CHECKING:
     from gqlink.client.ending import Ending
@@ -79,12 +79,13 @@ class Recovery:
         self._redialled = False
         self.reason = "reconnect"
 
-    def after(self, ending: Ending, *, credential: Credential | None) -> float | None:
+    def after(self, ending: Ending, *, credential: Credential | None, lived_out: bool = False) -> float | None:
         """Decide what follows.
 
         Args:
             ending: How the connection ended.
             credential: What it presented.
+            lived_out: Whether its credential lived for as long as the server had said: its end is then no failure.
 
         Returns:
             How many seconds to wait before the next connection; None for not at all.
@@ -100,7 +101,7 @@ class Recovery:
             case Verdict.RETRY:
                 return self._retry(ending)
             case Verdict.REFRESH:
-                return self._refresh(ending, credential)
+                return self._refresh(ending, credential, lived_out=lived_out and ending.expired)
             case Verdict.OTHER_DIALECT:
                 self._other_dialect(ending)
                 return None
@@ -123,12 +124,19 @@ class Recovery:
     def _retry(self, ending: Ending) -> float:
         if not self._settings.reconnect:
             raise ending.error
-        self._backoff.failed(stayed_seconds=ending.stayed_seconds)
+        return self._wait(ending)
+
+    def _wait(self, ending: Ending) -> float:
+        """Count a failure, and say how long to wait."""
+        clock, now = self._settings.clock, self._settings.clock.now()
+        self._backoff.failed(stayed_seconds=ending.stayed_seconds, now=now)
         if self._backoff.exhausted:
             raise ending.error
-        return self._backoff.delay(chance=self._settings.clock.chance(), code=ending.code)
+        # Where nobody could say what to present, no server has stopped.
+        code = ending.code if ending.dialled else CloseCode.NORMAL
+        return self._backoff.delay(chance=clock.chance(), now=now, code=code, retry_after=ending.retry_after)
 
-    def _refresh(self, ending: Ending, credential: Credential | None) -> float | None:
+    def _refresh(self, ending: Ending, credential: Credential | None, *, lived_out: bool) -> float | None:
         """Ask for another credential and try once with it; the same one is caught by `require_fresh`."""
         if credential is not None:
             self._suspect(ending, credential)
@@ -137,12 +145,10 @@ class Recovery:
             raise ending.error
         self.reason = "expired" if ending.expired else "refused"
         self.stale = None if credential is None else credential.sourced
-        self._backoff.failed(stayed_seconds=ending.stayed_seconds)
-        if self._backoff.failures <= 1:
+        if lived_out:
             return None
-        if self._backoff.exhausted:
-            raise ending.error
-        return self._backoff.delay(chance=self._settings.clock.chance())
+        delay = self._wait(ending)
+        return None if self._backoff.is_first else delay
 
     def _other_dialect(self, ending: Ending) -> None:
         """Offer only the other subprotocol, once; if the server likes it, that is remembered."""

@@ -43,6 +43,9 @@ __all__ = ("Relay",)
 
 # For how long a socket that has a successor stays for its last answers, at least; otherwise as long as its token lives.
 _DRAIN_SECONDS: Final = 5.0
+# How much earlier than we think a server may end a socket with its credential: its clock and the way are in it. One
+# that lived for less was not let live.
+_TOLERANCE_SECONDS: Final = 1.0
 
 
 class Relay:
@@ -135,6 +138,18 @@ class Relay:
         if self._unconfirmed:
             self._operations.discard_buffers("a renewal may have changed for whom the socket speaks")
             self._unconfirmed = False
+
+    def lived_out(self, ending: Ending) -> bool:
+        """Say whether the socket that is attended to ended with its credential, when the server had said it would.
+
+        Args:
+            ending: Its end.
+        """
+        socket = self._socket
+        if socket is None or socket.ending is not ending or socket.expires_at is None:
+            return False
+        due_at = socket.expires_at - _TOLERANCE_SECONDS
+        return ending.stayed_seconds >= _TOLERANCE_SECONDS and self._settings.clock.now() >= due_at
 
     def attend(self, socket: Socket) -> None:
         """Take a new socket; it may not be acknowledged yet."""

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
+from typing import Final
 
+from gqlink.errors import BadUserInput
 from gqlink.protocol import CloseCode
 
 __all__ = ("Backoff", "Retry")
 
-# A server that says it stops takes all its clients with it: they must not come back at once, nor together.
-_SERVER_STOPS = {CloseCode.GOING_AWAY, CloseCode.SERVICE_RESTART, CloseCode.TRY_AGAIN_LATER}
+# A server that stops takes all its clients with it: they must not come back at once, nor together. One that was killed
+# does not say so: its sockets break, and then nobody answers.
+_SERVER_STOPS = {
+    CloseCode.GOING_AWAY,
+    CloseCode.SERVICE_RESTART,
+    CloseCode.TRY_AGAIN_LATER,
+    CloseCode.ABNORMAL,
+    None,
+}
+# In any period so long, no more connections may fail than the policy allows.
+_PERIOD_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +30,13 @@ class Retry:
 
     Args:
         first_seconds: The window of the first wait.
-        server_stop_seconds: The smallest window after a server said that it stops or is full (1001, 1012, 1013).
+        server_stop_seconds: The smallest window after a server said that it stops or is full (1001, 1012, 1013), a
+            connection broke (1006), or there was none: each time it may be that all its clients come back.
         factor: How much each further window is wider than the one before.
         cap_seconds: No window is wider.
         stable_seconds: A connection that stayed up so long starts the count anew.
+        per_minute: How many connections that did not stay up so long there may be in any 60 seconds, whatever the
+            jitter says: no server is stormed by one that accepts and closes.
         attempts: How many times in a row to try again before giving up; None for ever.
     """
 
@@ -30,14 +45,19 @@ class Retry:
     factor: float = 2.0
     cap_seconds: float = 60.0
     stable_seconds: float = 10.0
+    per_minute: int = 8
     attempts: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.per_minute < 1:
+            raise BadUserInput("per_minute must be 1 or more")
 
     def window(self, failures: int, *, code: int | None = None) -> float:
         """Return the window to wait in, in seconds.
 
         Args:
             failures: How many connections in a row have failed, at least 1.
-            code: The close code of the last one.
+            code: The close code of the last one; None where it had none.
         """
         floor = self.server_stop_seconds if code in _SERVER_STOPS else 0.0
         # The exponent is bounded: a client that waits for a month must not overflow a float.
@@ -45,7 +65,7 @@ class Retry:
 
 
 class Backoff:
-    """Counts the failures in a row.
+    """Counts the failures in a row, and those of the last minute.
 
     Args:
         retry: The policy.
@@ -53,6 +73,7 @@ class Backoff:
 
     def __init__(self, retry: Retry) -> None:
         self._retry = retry
+        self._failed_at: deque[float] = deque(maxlen=retry.per_minute)
         self.failures = 0
 
     @property
@@ -60,23 +81,38 @@ class Backoff:
         """Whether the policy allows no further attempt."""
         return self._retry.attempts is not None and self.failures > self._retry.attempts
 
-    def failed(self, *, stayed_seconds: float) -> None:
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the first failure in a row, and there were not too many in the last minute."""
+        return self.failures <= 1 and len(self._failed_at) < self._retry.per_minute
+
+    def failed(self, *, stayed_seconds: float, now: float) -> None:
         """Count one more failure, or the first one after a connection that stayed up.
 
         Args:
             stayed_seconds: How long the connection had been acknowledged.
+            now: The present time, in seconds of a monotonic clock.
         """
-        self.failures = 1 if stayed_seconds >= self._retry.stable_seconds else self.failures + 1
+        if stayed_seconds >= self._retry.stable_seconds:
+            self.failures = 1
+            return
+        self.failures += 1
+        self._failed_at.append(now)
 
-    def delay(self, *, chance: float, code: int | None = None) -> float:
+    def delay(self, *, chance: float, now: float, code: int | None = None, retry_after: float | None = None) -> float:
         """Return how long to wait now, in seconds.
 
         Args:
             chance: A random number from 0 to 1.
-            code: The close code of the last connection.
+            now: The present time, in seconds of a monotonic clock.
+            code: The close code of the last connection; None where it had none.
+            retry_after: For how many seconds the server asks its clients to stay away; they do not come together then.
         """
-        return chance * self._retry.window(self.failures, code=code)
+        wanted = chance * self._retry.window(self.failures, code=code) + (retry_after or 0.0)
+        if len(self._failed_at) < self._retry.per_minute:
+            return wanted
+        return max(wanted, self._failed_at[0] + _PERIOD_SECONDS - now)
 
     def reset(self) -> None:
-        """Forget the failures."""
+        """Forget the failures in a row; those of the last minute stay what they are."""
         self.failures = 0

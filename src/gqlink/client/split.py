@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from gqlink.client.link import PLAIN
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gqlink.client.link import EventKey, Link, Subscription, WhenAnonymous
+    from gqlink.client.gaps import SubscribeOptions
+    from gqlink.client.link import Link, Subscription
     from gqlink.client.request import Request
     from gqlink.protocol import ExecutionResult
 
@@ -34,15 +37,13 @@ class SplitLink:
         self._left.open()
         self._right.open()
 
-    async def execute(self, request: Request) -> ExecutionResult:
+    async def execute(self, request: Request, *, timeout: float | None = None) -> ExecutionResult:  # noqa: ASYNC109 -- see `Link`
         """Send a query or a mutation over one of the two."""
-        return await self._choose(request).execute(request)
+        return await self._choose(request).execute(request, timeout=timeout)
 
-    def subscribe(
-        self, request: Request, *, key: EventKey | None = None, when_anonymous: WhenAnonymous = "run"
-    ) -> Subscription:
+    def subscribe(self, request: Request, options: SubscribeOptions = PLAIN) -> Subscription:
         """Prepare a subscription over one of the two."""
-        return self._choose(request).subscribe(request, key=key, when_anonymous=when_anonymous)
+        return self._choose(request).subscribe(request, options)
 
     async def credentials_changed(self) -> None:
         """Tell both at once: neither goes on with what was, while the other one takes its time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -49,6 +49,7 @@ class LinkState:
         retry_in: After how many seconds the next attempt comes, in the phase "waiting".
         code: The close code of the connection before, in the phases "waiting" and "failed".
         reason: Its reason.
+        gaps: How many gaps there have been in the link's subscriptions; each is a state of its own.
     """
 
     phase: LinkPhase
@@ -61,6 +62,7 @@ class LinkState:
     retry_in: float | None = None
     code: int | None = None
     reason: str = ""
+    gaps: int = 0
 
 
 OnState: TypeAlias = Callable[[LinkState], object]
@@ -81,7 +83,15 @@ class Board:
 
     def show(self, phase: LinkPhase, **facts: object) -> None:
         """Show a state; the facts are fields of `LinkState`."""
-        self.state = LinkState(phase, self._clock.now(), **facts)  # type: ignore[arg-type] # its own fields, by name
+        gaps = self.state.gaps
+        self._show(LinkState(phase, self._clock.now(), gaps=gaps, **facts))  # type: ignore[arg-type] # its own fields, by name
+
+    def count_gap(self) -> None:
+        """Show that a subscription may have missed something."""
+        self._show(replace(self.state, gaps=self.state.gaps + 1))
+
+    def _show(self, state: LinkState) -> None:
+        self.state = state
         if self._on_state is None:
             return
         try:

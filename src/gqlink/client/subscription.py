@@ -1,132 +1,63 @@
-"""What a subscriber holds: events that wait for it, within a bound, and the way out."""
+"""What a subscriber holds: the events that come, the gaps between them, and the way out."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import inspect
 from contextlib import suppress
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
-import msgspec
-
-from gqlink.errors import GqlinkError, SubscriberLagging
+from gqlink.client.catching_up import CatchingUp
+from gqlink.client.continuity import SubscriptionPhase, SubscriptionState
+from gqlink.client.event import Event, read_event
+from gqlink.errors import ContinuityLost, GqlinkError
+from gqlink.protocol import ExecutionResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable
 
+    from gqlink.client.gaps import CatchUp, Gap, SubscribeOptions
     from gqlink.client.operations import Operation
-    from gqlink.protocol import ExecutionResult
 
-__all__ = ("Event", "EventQueue", "SocketSubscription", "read_event")
-
-_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
-
-
-class Event(msgspec.Struct, frozen=True):
-    """One event of a subscription; with `errors` it is still an event, not the end.
-
-    Args:
-        data: What the subscription selected, or None.
-        errors: As in a GraphQL response, each with at least a `message`; empty when all went well.
-        extensions: The response's own.
-        cursor: Where to resume after this event; None where the server gives none.
-
-    Source: GraphQL specification (September 2025), section 7.1.
-    """
-
-    data: object
-    errors: Sequence[Mapping[str, object]] = ()
-    extensions: Mapping[str, object] = _NOTHING
-    cursor: str | None = None
-
-
-def read_event(result: ExecutionResult) -> Event:
-    """Return a result as its subscriber sees it."""
-    return Event(result.data, result.errors or (), result.extensions or _NOTHING)
-
-
-class EventQueue:
-    """A bounded queue between a socket, which never waits, and a consumer, which may.
-
-    Args:
-        name: What the consumer subscribed to, for the error.
-        bound: How many results may wait.
-    """
-
-    def __init__(self, name: str, *, bound: int) -> None:
-        self._name = name
-        self._bound = bound
-        self._waiting: deque[ExecutionResult] = deque()
-        self._over = False
-        self._error: GqlinkError | None = None
-        self._changed = asyncio.Event()
-        self._begun = asyncio.Event()
-
-    def put(self, result: ExecutionResult) -> bool:
-        """Take one more result, or refuse it because too many wait already: then it is over, after those."""
-        if len(self._waiting) >= self._bound:
-            self.finish(SubscriberLagging(self._name, buffered=len(self._waiting)))
-            return False
-        self._waiting.append(result)
-        self._changed.set()
-        return True
-
-    def finish(self, error: GqlinkError | None = None) -> None:
-        """End it after what waits, with an error or without; the first ending counts."""
-        if not self._over:
-            self._over, self._error = True, error
-            self._changed.set()
-            self._begun.set()
-
-    def begin(self) -> None:
-        """Take note that the server has been asked, for the first time or again."""
-        self._begun.set()
-
-    async def wait_begun(self) -> None:
-        """Wait until the server has been asked, or never will be."""
-        await self._begun.wait()
-
-    def discard(self) -> int:
-        """Forget what waits; return how many results that were."""
-        count = len(self._waiting)
-        self._waiting.clear()
-        return count
-
-    async def get(self) -> ExecutionResult:
-        """Wait for the next result.
-
-        Raises:
-            StopAsyncIteration: It is over.
-            GqlinkError: It ended with this; said once.
-        """
-        while not self._waiting:
-            if self._over:
-                error, self._error = self._error, None
-                raise error or StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
-        # Taken only now, after the last wait: a consumer that is cancelled loses nothing.
-        return self._waiting.popleft()
+__all__ = ("SocketSubscription",)
 
 
 class SocketSubscription:
     """A subscription over a WebSocket link; it starts when it is entered or first asked for an event.
 
-    Entering waits until the operation has been written to a socket, or it is clear that it never will be: what the
-    caller does next, such as a mutation over HTTP, comes after it. Why it never will be is what iterating raises.
+    Entering waits until the subscription is live, or it is clear that it never will be: what the caller does next, such
+    as a mutation over HTTP, comes after it. A server that does not say when it is live is believed as soon as it has
+    been asked; one that might is waited for during a second. Why it never will be is what iterating raises.
 
     Args:
         start: Puts the operation to work.
         stop: Ends it, also on the server.
+        options: What the subscriber wants beside events.
+        run: Runs the query of `catch_up` on the same link, and returns its data.
     """
 
-    def __init__(self, *, start: Callable[[], Operation], stop: Callable[[Operation], None]) -> None:
+    def __init__(
+        self,
+        *,
+        start: Callable[[], Operation],
+        stop: Callable[[Operation], None],
+        options: SubscribeOptions,
+        run: Callable[[CatchUp, Event], Awaitable[object]],
+    ) -> None:
         self._start = start
         self._stop = stop
+        self._on_gap = options.on_gap
+        self._catching_up = CatchingUp.of(options, run=run)
         self._operation: Operation | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over = False
+
+    @property
+    def state(self) -> SubscriptionState:
+        """What the subscription is doing now, and what it has missed."""
+        if self._operation is None or self._operation.continuity is None:
+            return SubscriptionState(SubscriptionPhase.ENDED if self._over else SubscriptionPhase.WAITING, 0.0)
+        return self._operation.continuity.state
 
     async def aclose(self) -> None:
         """End the subscription; what waits is forgotten. Harmless when it is over."""
@@ -153,12 +84,51 @@ class SocketSubscription:
 
     async def __anext__(self) -> Event:
         operation = self._begin()
+        found = None if self._catching_up is None else self._catching_up.next()
+        while found is None:
+            try:
+                # Most of the time something waits: to take it costs less than to wait for nothing.
+                waiting = operation.queue.waiting
+                item = waiting.popleft() if waiting else await operation.queue.get()
+            except (StopAsyncIteration, GqlinkError):
+                self._over = True
+                raise
+            if isinstance(item, ExecutionResult):
+                found = self._read(operation, item)
+            else:
+                found = await self._meet(operation, item)
+        return found
+
+    def _read(self, operation: Operation, result: ExecutionResult) -> Event | None:
+        """Return a result as an event; None where it has been caught up with."""
+        event = read_event(result)
+        if event.cursor is not None and operation.continuity is not None:
+            operation.continuity.taken = event.cursor
+        if self._catching_up is not None and not self._catching_up.is_news(event):
+            return None
+        return event
+
+    async def _meet(self, operation: Operation, gap: Gap) -> Event | None:
+        """Do what is to be done about a gap; whoever is cancelled meanwhile comes to it again."""
         try:
-            result = await operation.queue.get()
-        except (StopAsyncIteration, GqlinkError):
-            self._over = True
+            if self._catching_up is not None:
+                rest = await self._catching_up.fill(gap)
+                if rest is None:
+                    return self._catching_up.next()
+                gap = rest
+            if callable(self._on_gap):
+                answer = self._on_gap(gap)
+                if inspect.isawaitable(answer):
+                    await answer
+        except asyncio.CancelledError:
+            operation.queue.put_back(gap)
             raise
-        return read_event(result)
+        if operation.continuity is not None:
+            operation.continuity.report(gap)
+        if self._on_gap == "raise":
+            await self.aclose()
+            raise ContinuityLost(gap.reason, after=gap.after, missed=gap.missed)
+        return Event(None, gap=gap) if self._on_gap == "yield" else None
 
     def _begin(self) -> Operation:
         if self._operation is None:

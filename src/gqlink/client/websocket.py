@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
 from gqlink.client.clock import SystemClock
 from gqlink.client.keeper import Keeper
+from gqlink.client.link import PLAIN
 from gqlink.client.params import Params
 from gqlink.client.refusals import refusals_of
+from gqlink.client.request import read_request
 from gqlink.client.retry import Retry
 from gqlink.client.settings import LinkSettings
 from gqlink.client.subscription import SocketSubscription
 from gqlink.client.tokens import FunctionSource, TokenSource, as_token_source
-from gqlink.errors import BadUserInput, RemoteProtocolError
-from gqlink.protocol import DIALECTS
+from gqlink.errors import BadUserInput, OperationFailed, OutcomeUnknown, RemoteProtocolError
+from gqlink.protocol import DIALECTS, ExecutionResult
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
     from gqlink.client.clock import Clock
+    from gqlink.client.event import Event
     from gqlink.client.frames import OnFrame
-    from gqlink.client.link import EventKey, WhenAnonymous
+    from gqlink.client.gaps import CatchUp, SubscribeOptions
     from gqlink.client.operations import Operation
     from gqlink.client.params import ConnectionParams, Headers
     from gqlink.client.request import Request
     from gqlink.client.state import LinkState
     from gqlink.client.tokens import Auth, Unsubscribe
-    from gqlink.protocol import ExecutionResult
 
 __all__ = ("WebSocketLink",)
 
@@ -41,9 +45,10 @@ class WebSocketLink:
     """One socket for all operations, opened when it is needed and opened again when it was lost.
 
     What a connection presents is evaluated anew for every connection, before dialling. After a reconnection
-    subscriptions are asked for again under fresh ids, and queries are sent again; a mutation that was written is
-    never sent twice: it raises `OutcomeUnknown`. A credential that the server refused is not sent again: unless
-    evaluating gives another one, everything that needs the connection raises `ConnectionRefused`.
+    subscriptions are asked for again under fresh ids, from the last event on where the server can do that, and queries
+    are sent again; a mutation that was written is never sent twice: it raises `OutcomeUnknown`. A credential that the
+    server refused is not sent again: unless evaluating gives another one, everything that needs the connection raises
+    `ConnectionRefused`.
 
     The credential is renewed between 65 and 80 % of its life, as the server tells it in its ack, or the token source:
     by a ping where the server offers it, otherwise by a second socket, which is acknowledged before the first one is
@@ -68,8 +73,8 @@ class WebSocketLink:
         connect_seconds: How long TCP, TLS and the handshake may take together.
         ack_seconds: How long the server may take from the handshake to `connection_ack`.
         ping_seconds: Ping a silent server so often, and give it as long to answer; None for never.
-        buffer: How many events of a subscription may wait for their consumer. One more ends the subscription:
-            after those it raises `SubscriberLagging`.
+        buffer: How many events of a subscription may wait for their consumer, unless the subscription says so itself;
+            its `overflow` says what happens to one more.
         overlap_seconds: For how long two sockets carry every subscription, where a renewal takes a second one. It must
             be longer than the server takes from being asked to a subscription that is live, and than an event takes to
             arrive: then none is lost. Where our server ends the first one with its token, at most 80 % of what is left
@@ -158,36 +163,46 @@ class WebSocketLink:
             self._follow()
             self._keeper.open()
 
-    async def execute(self, request: Request) -> ExecutionResult:
+    async def execute(self, request: Request, *, timeout: float | None = None) -> ExecutionResult:  # noqa: ASYNC109 -- see `Link`
         """Send an operation and wait for its first result; a caller that is cancelled ends it on the server too.
 
+        Args:
+            request: What it asks.
+            timeout: For how many seconds to wait, a connection included; then the server is told to stop as well.
+
         Raises:
+            TimeoutError: No answer came in time, to a query, or to a mutation that was not written.
             OperationFailed: The server refused the operation as a whole.
-            OutcomeUnknown: A mutation was written, and the connection ended before its answer.
+            OutcomeUnknown: A mutation was written, and its answer did not come in time, or before the connection's end.
             ConnectionEnded: There is no connection; the subclass says why, and whether trying again may help.
             RemoteProtocolError: The server broke the protocol.
             BadUserInput: The variables are not what JSON can express, or `connection_params` failed.
         """
         operation = self._start(request)
         try:
-            return await operation.queue.get()
+            async with asyncio.timeout(timeout):
+                result = await operation.queue.get()
         except StopAsyncIteration:
             raise RemoteProtocolError("the server completed the operation without a result") from None
+        except TimeoutError:
+            if operation.once and operation.written:
+                reason = f"no answer within {timeout:g} seconds"
+                raise OutcomeUnknown(request.operation_name, reason=reason) from None
+            raise
         finally:
             self._keeper.release(operation)
+        assert isinstance(result, ExecutionResult), "only subscriptions have gaps"
+        return result
 
-    def subscribe(
-        self, request: Request, *, key: EventKey | None = None, when_anonymous: WhenAnonymous = "run"
-    ) -> SocketSubscription:
-        """Prepare a subscription; its iterator raises what `execute` raises, and `SubscriberLagging`.
+    def subscribe(self, request: Request, options: SubscribeOptions = PLAIN) -> SocketSubscription:
+        """Prepare a subscription; its iterator raises what `execute` raises, `SubscriberLagging`, `ContinuityLost`.
 
         Args:
             request: What it asks.
-            key: Tells its events apart, so that none comes twice where a renewal takes a second socket.
-            when_anonymous: "hold" waits, unwritten, while the socket speaks for nobody.
+            options: What the subscriber wants beside events; `Client.subscribe` says what each means.
         """
-        hold = when_anonymous == "hold"
-        return SocketSubscription(start=lambda: self._start(request, key=key, hold=hold), stop=self._keeper.stop)
+        start = partial(self._start, request, options)
+        return SocketSubscription(start=start, stop=self._keeper.stop, options=options, run=self._catch_up)
 
     async def credentials_changed(self) -> None:
         """Bring the connection to the credential that holds now.
@@ -223,8 +238,16 @@ class WebSocketLink:
     async def __aexit__(self, *_exc: object) -> None:
         await self.aclose()
 
-    def _start(self, request: Request, *, key: EventKey | None = None, hold: bool = False) -> Operation:
-        operation = self._keeper.start(request, key=key, hold=hold)
+    async def _catch_up(self, catch_up: CatchUp, last: Event) -> object:
+        """Run the query for what was missed, and return its data."""
+        variables = catch_up.variables(last) if callable(catch_up.variables) else catch_up.variables
+        result = await self.execute(read_request(catch_up.query, variables))
+        if result.errors:
+            raise OperationFailed(result.errors, data=result.data, extensions=result.extensions)
+        return result.data
+
+    def _start(self, request: Request, options: SubscribeOptions = PLAIN) -> Operation:
+        operation = self._keeper.start(request, options)
         self._follow()
         return operation
 
