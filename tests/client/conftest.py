@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from client.peer import Peer, Script
+from gqlink.client import asking
 from gqlink.protocol import DIALECTS
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ async def _nothing_is_left() -> AsyncIterator[None]:
     await asyncio.sleep(0)
     left = {task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()}
     assert not left, f"tasks left behind: {left}"
+
+
+@pytest.fixture(autouse=True)
+def _no_long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peer says in its acks that it is ours, and seldom that a subscription is live: that is waited for in vain."""
+    monkeypatch.setattr(asking, "_LIVE_SECONDS", 0.01)
 
 
 @pytest.fixture(params=DIALECTS)

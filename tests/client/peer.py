@@ -28,6 +28,7 @@ from gqlink.protocol import (
     Close,
     CompleteReceived,
     Event,
+    EventPosition,
     InitReceived,
     PingReceived,
     Renewal,
@@ -39,6 +40,8 @@ from gqlink.protocol import (
     ack_payload,
     choose_dialect,
     outcome_payload,
+    position_extensions,
+    read_cursor_request,
     read_renewal,
 )
 
@@ -75,6 +78,10 @@ class Script:
     """What the ack offers; with "ping" renewals are answered."""
     outcomes: list[float | str | None] = field(default_factory=list)
     """What comes of each renewal: the new seconds, an error, or None for no answer; `expires_in` when all are used."""
+    cursors: bool = False
+    """Say where each event stands to subscribers who ask; they share one topic, which keeps everything."""
+    hold_live: bool = False
+    """Do not say that a subscription is live, nor send it events, until `go_live`."""
     hold_init: bool = False
     ignore_close: bool = False
     """Take a close frame and neither answer nor disconnect."""
@@ -92,6 +99,7 @@ class PeerSocket(WSListener):
         self.subject: str | None = None
         self.payload: Mapping[str, object] | None = None
         self.subscriptions: dict[str, Request] = {}
+        self.cursors: set[str] = set()
         self.completed: list[str] = []
         self.renewals: list[str] = []
         self.pings = 0
@@ -186,17 +194,39 @@ class PeerSocket(WSListener):
         if self.subject is None and "open" not in request.query:
             self.connection.error(identifier, [_DENIAL])
         elif request.query.startswith("subscription"):
-            self.subscriptions[identifier] = request
+            if not self.peer.script.hold_live:
+                self.go_live(identifier, request)
         elif not self.peer.script.hold_operations:
             data = {"by": self.subject, "variables": request.variables}
             self.connection.next(identifier, json.dumps({"data": data}).encode())
             self.connection.complete(identifier)
 
+    def go_live(self, identifier: str, request: Request) -> None:
+        """Let a subscription hear what is published, and what was published after its cursor."""
+        self.subscriptions[identifier] = request
+        wish = read_cursor_request(request.extensions)
+        if wish is None or not self.peer.script.cursors:
+            return
+        self.cursors.add(identifier)
+        recovered = wish.after is not None and self.peer.finds(wish.after)
+        start = self.peer.place(wish.after) if wish.after is not None and recovered else len(self.peer.log)
+        position = EventPosition(self.peer.cursor(start), recovered=recovered)
+        self._next(identifier, None, position)
+        for place, data in enumerate(self.peer.log[start:], start + 1):
+            self._next(identifier, data, EventPosition(self.peer.cursor(place)))
+
     def publish(self, data: object) -> None:
         """Send an event to each of the socket's subscriptions."""
         for identifier in list(self.subscriptions):
-            self.connection.next(identifier, json.dumps({"data": data}).encode())
+            position = EventPosition(self.peer.cursor(len(self.peer.log))) if identifier in self.cursors else None
+            self._next(identifier, data, position)
         self.flush()
+
+    def _next(self, identifier: str, data: object, position: EventPosition | None) -> None:
+        payload: dict[str, object] = {"data": data}
+        if position is not None:
+            payload["extensions"] = position_extensions(position)
+        self.connection.next(identifier, json.dumps(payload).encode())
 
     def finish(self) -> None:
         """End each of the socket's subscriptions."""
@@ -246,6 +276,8 @@ class Peer:
         self.headers: list[Mapping[str, str]] = []
         self.sockets: list[PeerSocket] = []
         self.open: set[PeerSocket] = set()
+        self.epoch = "a"
+        self.log: list[object] = []
         self._server: asyncio.Server | None = None
         self._port = 0
 
@@ -270,9 +302,27 @@ class Peer:
         return [socket for socket in self.sockets if socket in self.open and socket.subscriptions]
 
     def publish(self, data: object) -> None:
-        """Send an event to every subscription."""
+        """Send an event to every subscription, and keep it."""
+        self.log.append(data)
         for socket in self.subscribers:
             socket.publish(data)
+
+    def forget(self) -> None:
+        """Lose what was published: from now on, no cursor of before is of use."""
+        self.epoch += "a"
+        self.log.clear()
+
+    def cursor(self, place: int) -> str:
+        """Say where the event at a place stands, counted from 1."""
+        return f"{self.epoch}{place}"
+
+    def finds(self, cursor: str) -> bool:
+        """Say whether everything after a cursor is there."""
+        return any(self.cursor(place) == cursor for place in range(len(self.log) + 1))
+
+    def place(self, cursor: str) -> int:
+        """Return the place of a cursor that is found."""
+        return int(cursor.lstrip("a"))
 
     async def __aenter__(self) -> Self:
         self._server = await ws_create_server(
