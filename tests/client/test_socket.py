@@ -66,7 +66,8 @@ async def test_a_message_that_is_too_big_ends_the_connection_for_good(peer: Peer
 async def test_a_binary_frame_breaks_the_protocol(peer: Peer) -> None:
     """Neither subprotocol has them; it is shown as what it is."""
     frames: list[SocketFrame] = []
-    async with Client(WebSocketLink(peer.url, on_frame=frames.append)) as client, client.subscribe(OPEN) as events:
+    link = WebSocketLink(peer.url, reconnect=False, on_frame=frames.append)
+    async with Client(link) as client, client.subscribe(OPEN) as events:
         await subscribed(peer)
         wire(peer.sockets[0]).send(WSMsgType.BINARY, b"\x00\x01")
         with pytest.raises(RemoteProtocolError):
