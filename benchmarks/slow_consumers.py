@@ -280,7 +280,7 @@ def _cpu_seconds(pid: int) -> float:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0, help="with slow clients, after the warm-up")
-    parser.add_argument("--warm-up", type=float, default=30.0, help="with them, before that")
+    parser.add_argument("--warm-up", type=float, default=60.0, help="with them, before that: three rounds")
     parser.add_argument("--clients", type=int, default=200, help="that never read")
     parser.add_argument("--healthy", type=int, default=4)
     parser.add_argument("--rate", type=int, default=10_000, help="deliveries offered to the slow clients, a second")
