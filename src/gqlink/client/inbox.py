@@ -4,73 +4,78 @@ One read can bring many thousands of events, and until all were acted on nobody 
 not the consumers of these events either, whose buffers would overflow although they are as fast as they can be. So a
 socket acts on a slice of them, lets the loop go round, and goes on; meanwhile it reads nothing more. That is cheaper,
 too: what is consumed while it is young is never seen by the garbage collector.
+
+The frames of one read are kept until its last, and then acted on in one go, in the same step of the loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from picows import WSMsgType, WSTransport
 
-__all__ = ("Inbox",)
+__all__ = ("SLICE", "Inbox", "Kept")
 
-_SLICE: Final = 64
+SLICE: Final = 64
+
+Kept: TypeAlias = "bytes | tuple[WSMsgType, bool, bytes]"
+"""A whole text message, or else a frame: its kind, whether it is the last of its message, and its payload."""
 
 
 class Inbox:
-    """The frames of one socket that wait for another turn of the event loop, in their order.
+    """The frames of one socket that wait to be acted on, in their order.
 
     Args:
-        act: Acts on one frame: its kind, whether it is the last of its message, and its payload.
+        turn: Acts on the oldest `SLICE` of `waiting`, and takes them out.
 
     Attributes:
-        room: How many frames may be acted on before others have their turn; whoever acts on one counts it.
+        waiting: Oldest first.
     """
 
-    __slots__ = ("_act", "_lost", "_transport", "_waiting", "room")
+    __slots__ = ("_lost", "_transport", "_turn", "waiting")
 
-    def __init__(self, act: Callable[[WSMsgType, bool, bytes], None]) -> None:
-        self.room = _SLICE
-        self._act = act
+    def __init__(self, turn: Callable[[], None]) -> None:
+        self.waiting: deque[Kept] = deque()
+        self._turn = turn
         self._lost: Callable[[], None] | None = None
+        # While there is another turn to come: then it is the one that goes on, and reads nothing.
         self._transport: WSTransport | None = None
-        self._waiting: deque[tuple[WSMsgType, bool, bytes]] = deque()
 
-    def keep(self, transport: WSTransport, kind: WSMsgType, payload: bytes, *, fin: bool) -> None:
-        """Keep a frame for which there is no room."""
+    def act(self, transport: WSTransport) -> None:
+        """Act on what waits, as far as others need not have their turn first."""
         if self._transport is None:
-            self._transport = transport
-            transport.underlying_transport.pause_reading()
-            asyncio.get_running_loop().call_soon(self._go_on)
-        self._waiting.append((kind, fin, payload))
+            self._go_on(transport)
 
-    def lose(self, lost: Callable[[], None]) -> None:
+    def lose(self, transport: WSTransport, lost: Callable[[], None]) -> None:
         """Call `lost`, now or after what waits: the connection is gone."""
-        if self._transport is None:
-            lost()
-        else:
-            self._lost = lost
+        self._lost = lost
+        self.act(transport)
 
     async def wait_empty(self) -> None:
         """Wait until nothing waits."""
         while self._transport is not None:  # noqa: ASYNC110 -- a few turns, seldom; an Event for each socket costs more
             await asyncio.sleep(0)
 
-    def _go_on(self) -> None:
-        self.room = _SLICE
-        while self._waiting and self.room:
-            self.room -= 1
-            self._act(*self._waiting.popleft())
-        if self._waiting:
-            asyncio.get_running_loop().call_soon(self._go_on)
-            return
+    def _go_on(self, transport: WSTransport) -> None:
+        try:
+            self._turn()
+        finally:
+            if self.waiting:
+                self._transport = transport
+                transport.underlying_transport.pause_reading()
+                asyncio.get_running_loop().call_soon(self._go_on, transport)
+            else:
+                self._finish()
+
+    def _finish(self) -> None:
         transport, self._transport = self._transport, None
-        if self._lost is not None:
-            self._lost()
-        elif transport is not None:
+        if transport is not None:
             transport.underlying_transport.resume_reading()
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            lost()

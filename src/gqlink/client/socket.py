@@ -16,7 +16,7 @@ from picows import WSListener, WSMsgType, WSTransport
 
 from gqlink.client.ending import Ending
 from gqlink.client.frames import Secrets, conceal
-from gqlink.client.inbox import Inbox
+from gqlink.client.inbox import SLICE, Inbox
 from gqlink.client.liveness import Liveness
 from gqlink.errors import ConnectionClosed, LocalProtocolError
 from gqlink.protocol import (
@@ -102,8 +102,8 @@ class Socket(WSListener):
         self._watcher = watcher
         self._message_bytes = message_bytes
         self._transport: WSTransport | None = None
-        self._inbox = Inbox(self._take)
-        self._receive_result = connection.receive_result
+        self._inbox = Inbox(self._turn)
+        self._keep = self._inbox.waiting.append
         self._parts: list[bytes] = []
         self._outgoing: deque[Frame] = deque()
         self._acknowledged_at: float | None = None
@@ -185,29 +185,35 @@ class Socket(WSListener):
         self._flush()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Take one frame, now or when others have had their turn."""
-        inbox = self._inbox
-        if not inbox.room:
-            inbox.keep(transport, frame.msg_type, frame.get_payload_as_bytes(), fin=frame.fin)
-            return
-        inbox.room -= 1
-        kind, payload = frame.msg_type, frame.get_payload_as_bytes()
-        # Results come by the hundred thousand: for them nothing is called and nothing looked up that need not be.
-        if kind is _TEXT and frame.fin and self._watcher is None and not transport.is_close_frame_sent:
-            result = self._receive_result(payload)
-            if result is not None:
-                self._liveness.heard = True
-                self._on_result(self, result.id, result.payload)
-                return
-        self._take(kind, frame.fin, payload)
-
-    def _take(self, kind: WSMsgType, fin: bool, payload: bytes) -> None:  # noqa: FBT001 -- called for every frame
-        transport = self._transport
-        if transport is None or (transport.is_close_frame_sent and kind != WSMsgType.CLOSE):
+        """Take one frame; with the last of a read, act on all."""
+        kind = frame.msg_type
+        if transport.is_close_frame_sent and kind != WSMsgType.CLOSE:
             return  # picows goes on reading after a frame that broke its rules, and after our own close
-        if kind == _TEXT and fin:
-            self._text(payload)
-        elif kind == WSMsgType.CLOSE:
+        payload = frame.get_payload_as_bytes()
+        self._keep(payload if kind == _TEXT and frame.fin else (kind, frame.fin, payload))
+        if frame.last_in_buffer:
+            self._inbox.act(transport)
+
+    def _turn(self) -> None:
+        """Act on some of what was read; for results nothing is called and nothing looked up that need not be."""
+        waiting, liveness = self._inbox.waiting, self._liveness
+        read, on_result = self._connection.receive_result, self._on_result
+        plain = self._watcher is None
+        for _ in range(min(len(waiting), SLICE)):
+            kept = waiting.popleft()
+            if not isinstance(kept, bytes):
+                self._take(*kept)
+            elif plain and (result := read(kept)) is not None:
+                liveness.heard = True
+                on_result(self, result.id, result.payload)
+            else:
+                self._text(kept)
+
+    def _take(self, kind: WSMsgType, fin: bool, payload: bytes) -> None:  # noqa: FBT001 -- as it was kept
+        transport = self._transport
+        if transport is None:
+            return
+        if kind == WSMsgType.CLOSE:
             self._close_received(payload)
         elif kind == WSMsgType.TEXT or (kind == WSMsgType.CONTINUATION and self._parts):
             self._part(payload, fin=fin)
@@ -236,7 +242,7 @@ class Socket(WSListener):
         if self._cut is not None:
             self._cut.cancel()
         self._liveness.end()
-        self._inbox.lose(partial(self._gone, transport))
+        self._inbox.lose(transport, partial(self._gone, transport))
 
     def _gone(self, transport: WSTransport) -> None:
         if self.ending is None:
@@ -283,11 +289,7 @@ class Socket(WSListener):
         self._liveness.heard = True
         if self._watcher:
             self._watcher.text("received", data)
-        result = self._receive_result(data)
-        if result is None:
-            self._act(self._connection.receive(data, now=self._clock.now()))
-        else:  # nothing to this socket, and no reason to say anything
-            self._on_result(self, result.id, result.payload)
+        self._act(self._connection.receive(data, now=self._clock.now()))
 
     def _close_received(self, payload: bytes) -> None:
         code = int.from_bytes(payload[:2]) if payload else CloseCode.NO_CODE
