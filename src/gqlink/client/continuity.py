@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from gqlink.client.gaps import Gap
+from gqlink.client.telemetry import log_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -206,7 +207,8 @@ class Continuity:
         self.gaps += 1
         if self._options.on_gap == "ignore":
             return
-        if self._options.on_gap == "log":
-            number = "events" if gap.missed is None else f"{gap.missed} events"
-            _log.warning("%s: %s may have been missed: %s", self._name, number, gap.reason)
+        number = "events" if gap.missed is None else f"{gap.missed} events"
+        level = None if self._options.on_gap == "log" else logging.DEBUG  # otherwise the application is told
+        text, missed, reason = "%s: %s may have been missed: %s", gap.missed, gap.reason
+        log_event("gap", text, self._name, number, reason, level=level, operation=self._name, missed=missed, reason=reason)
         self._on_gap()

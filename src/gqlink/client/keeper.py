@@ -324,6 +324,7 @@ class Keeper:
 
     async def _recover(self, ending: Ending) -> None:
         """Draw the consequences of an end, and wait where that is one of them."""
+        self._board.ended(ending)
         if self._presenter.is_behind and ending.refusal and self._credential is not None:
             # It was about whoever spoke before: the credential has changed since.
             self._recovery.remember(ending.error, self._credential)
@@ -340,7 +341,6 @@ class Keeper:
             self._part("the credential changed and the connection was lost")
             await self._sockets.wait_gone()
         self._board.show(LinkPhase.WAITING, retry_in=delay, code=ending.code, reason=ending.reason)
-        _log.info("connecting again in %.2f s: %s", delay, ending.error)
         self._pausing = True
         self._followers.settle()  # there is no socket: the next one asks for the credential anyway
         until = self._clock.now() + delay
@@ -371,7 +371,6 @@ class Keeper:
             self._operations.discard_buffers("the credential changed and was refused")
         code, reason = getattr(error, "code", None), getattr(error, "reason", "")
         self._board.show(LinkPhase.FAILED, code=code, reason=reason or str(error))
-        _log.warning("the link gives up: %s", error)
         self._operations.fail(error)
         self._followers.settle(error)
 

@@ -18,6 +18,7 @@ from gqlink.client.event import cursor_of, read_event
 from gqlink.client.event_queue import EventQueue
 from gqlink.client.gaps import SubscribeOptions
 from gqlink.client.request import OperationKind
+from gqlink.client.telemetry import log_event
 from gqlink.client.twin import twin
 from gqlink.errors import BadUserInput, LocalProtocolError, OperationFailed, OutcomeUnknown
 
@@ -78,6 +79,11 @@ class Operation:
         self.carriages: list[Carriage] = []
         self.written = False
         self.answered = False
+
+    @property
+    def name(self) -> str:
+        """What it is called, for errors and logs."""
+        return self.request.operation_name or f"an anonymous {self.request.kind}"
 
     @property
     def hold(self) -> bool:
@@ -226,7 +232,7 @@ class Operations:
         """The server failed one; where it does not say which, only a single one can be meant."""
         carriage = self._by_id.get(identifier) if identifier is not None else self._only(socket)
         if carriage is None:
-            _log.warning("the server reported an error that belongs to no operation")
+            log_event("stray_error", "the server reported an error that belongs to no operation", socket=socket.number)
             return
         error = OperationFailed(errors)
         if self._ends_later(carriage, Ended(error)):
@@ -281,7 +287,7 @@ class Operations:
             elif not operation.carriages:
                 operation.continuity.rewind(discarded=count)
         if total:
-            _log.warning("%d events that nobody had taken were discarded: %s", total, why)
+            log_event("discarded", "%d events that nobody had taken were discarded: %s", total, why, missed=total)
 
     def _carry(self, operation: Operation, socket: Socket, *, crossing: bool = False) -> None:
         carriage = Carriage(operation, socket, str(next(self._ids)))
@@ -311,6 +317,7 @@ class Operations:
                 continuity.last = read_event(result)
         if operation.queue.put(result):
             return True
+        log_event("lagging", "the consumer of %s is too slow", operation.name, operation=operation.name)
         self.stop(operation)
         return False
 

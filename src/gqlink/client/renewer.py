@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gqlink.client.ending import Ending
+from gqlink.client.telemetry import log_event
 from gqlink.client.renewal import RenewalSchedule
 from gqlink.errors import ConnectionRefused, GqlinkError
 from gqlink.protocol import TRANSPORT_WS, CloseCode, Renewal, Verdict, renewal_payload
@@ -134,7 +135,7 @@ class Renewer:
             try:
                 credential = await self._ask(stale)
             except GqlinkError as exc:
-                _log.info("no other credential can be had now: %s", exc)
+                log_event("not_renewed", "no other credential can be had now: %s", exc, socket=self._socket.number)
                 return _Result.LATER
             if credential is None:
                 return result
@@ -176,10 +177,11 @@ class Renewer:
         outcome, self._outcome = self._outcome, None
         if outcome is None:
             self._seq += 1  # an answer that comes now is nobody's
-            _log.info("the server did not answer a renewal in time")
+            log_event("not_renewed", "the server did not answer a renewal in time", socket=self._socket.number)
             return _Result.LATER
         if outcome.error is not None:
-            _log.info("the server did not renew: %s", self._socket.conceal(outcome.error))
+            reason = self._socket.conceal(outcome.error)
+            log_event("not_renewed", "the server did not renew: %s", reason, socket=self._socket.number, reason=reason)
             if outcome.error not in _REFUSALS:
                 return _Result.LATER
             self._recovery.remember(ConnectionRefused(CloseCode.FORBIDDEN, outcome.error), credential)
@@ -214,7 +216,8 @@ class Renewer:
         return _Result.DONE if handover.succeeded else _Result.LATER
 
     def _judge(self, ending: Ending, credential: Credential) -> _Result:
-        _log.info("no second socket for a renewal: %s", ending.error)
+        code, reason = ending.code, ending.reason
+        log_event("not_renewed", "no second socket for a renewal: %s", ending.error, code=code, reason=reason)
         if ending.verdict is Verdict.REFRESH or ending.refusal:
             self._recovery.remember(ending.error, credential)
             return _Result.REFUSED

@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from gqlink.client.telemetry import Diary
+
 if TYPE_CHECKING:
+    from gqlink.client.ending import Ending
     from gqlink.client.settings import LinkSettings
     from gqlink.client.socket import Socket
 
@@ -50,6 +53,7 @@ class LinkState:
         code: The close code of the connection before, in the phases "waiting" and "failed".
         reason: Its reason.
         gaps: How many gaps there have been in the link's subscriptions; each is a state of its own.
+        live_since: When the link became live, in the phase "live"; renewals do not change it.
     """
 
     phase: LinkPhase
@@ -63,6 +67,44 @@ class LinkState:
     code: int | None = None
     reason: str = ""
     gaps: int = 0
+    live_since: float | None = None
+
+    @property
+    def why(self) -> str:
+        """Code and reason as one text, such as "1012 Service restart"; empty where there is neither."""
+        return f"{self.code or ''} {self.reason}".strip()
+
+    def describe(self, now: float) -> str:
+        """Return it as a status line, such as "live for 12 s as alice, 2 gaps" or "reconnecting in 3 s: 1006".
+
+        Args:
+            now: The present moment, in seconds of the monotonic clock (`time.monotonic()`).
+        """
+        return self._line(now)
+
+    def __str__(self) -> str:
+        """Return the line without what passes: "live as alice", or "reconnecting in 3 s" as it was said."""
+        return self._line(None)
+
+    def _line(self, now: float | None) -> str:
+        why = self.why
+        since = self.at if self.live_since is None else self.live_since
+        passed = 0.0 if now is None else max(now - since, 0.0)
+        match self.phase:
+            case LinkPhase.LIVE:
+                line = "live" if now is None else f"live for {passed:.0f} s"
+                line += f" as {self.subject}" if self.subject is not None else ""
+            case LinkPhase.CONNECTING if passed >= 1.0:
+                line = f"connecting for {passed:.0f} s"
+            case LinkPhase.WAITING:
+                line = f"reconnecting in {max((self.retry_in or 0.0) - passed, 0.0):.0f} s" + (
+                    f": {why}" if why else ""
+                )
+            case LinkPhase.FAILED:
+                line = f"failed: {why}"
+            case _:
+                line = str(self.phase)
+        return line if not self.gaps else f"{line}, {self.gaps} {'gap' if self.gaps == 1 else 'gaps'}"
 
 
 OnState: TypeAlias = Callable[[LinkState], object]
@@ -79,12 +121,19 @@ class Board:
     def __init__(self, settings: LinkSettings) -> None:
         self._clock = settings.clock
         self._on_state = settings.on_state
+        self._diary = Diary()
         self.state = LinkState(LinkPhase.IDLE, 0.0)
 
     def show(self, phase: LinkPhase, **facts: object) -> None:
-        """Show a state; the facts are fields of `LinkState`."""
+        """Show a state, and write it down; the facts are fields of `LinkState`."""
         gaps = self.state.gaps
-        self._show(LinkState(phase, self._clock.now(), gaps=gaps, **facts))  # type: ignore[arg-type] # its own fields, by name
+        state = LinkState(phase, self._clock.now(), gaps=gaps, **facts)  # type: ignore[arg-type] # its own fields, by name
+        self._diary.show(state)
+        self._show(state)
+
+    def ended(self, ending: Ending) -> None:
+        """Write down how a connection ended; what follows from it will be shown."""
+        self._diary.ended(ending)
 
     def count_gap(self) -> None:
         """Show that a subscription may have missed something."""
@@ -107,8 +156,10 @@ class Board:
             expires_in: What is left of its credential, in seconds.
             renewed: How often the credential has been renewed.
         """
+        before = self.state
         self.show(
             LinkPhase.LIVE,
+            live_since=before.live_since if renewed and before.live_since is not None else self._clock.now(),
             socket=socket.number,
             subprotocol=socket.subprotocol,
             subject=None if socket.addition is None else socket.addition.subject,
