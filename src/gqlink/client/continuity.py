@@ -209,6 +209,6 @@ class Continuity:
             return
         number = "events" if gap.missed is None else f"{gap.missed} events"
         level = None if self._options.on_gap == "log" else logging.DEBUG  # otherwise the application is told
-        text, missed, reason = "%s: %s may have been missed: %s", gap.missed, gap.reason
-        log_event("gap", text, self._name, number, reason, level=level, operation=self._name, missed=missed, reason=reason)
+        text, name, missed, reason = "%s: %s may have been missed: %s", self._name, gap.missed, gap.reason
+        log_event("gap", text, name, number, reason, level=level, operation=name, missed=missed, reason=reason)
         self._on_gap()

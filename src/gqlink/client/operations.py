@@ -6,7 +6,6 @@ is no connection, and two while a subscription is handed over from one socket to
 
 from __future__ import annotations
 
-import logging
 from itertools import count
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ("Carriage", "Operation", "Operations", "same_error")
 
-_log: Final = logging.getLogger("gqlink.client")
 _PLAIN: Final = SubscribeOptions()
 
 
