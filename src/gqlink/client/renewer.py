@@ -15,8 +15,8 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gqlink.client.ending import Ending
-from gqlink.client.telemetry import log_event
 from gqlink.client.renewal import RenewalSchedule
+from gqlink.client.telemetry import log_event
 from gqlink.errors import ConnectionRefused, GqlinkError
 from gqlink.protocol import TRANSPORT_WS, CloseCode, Renewal, Verdict, renewal_payload
 
