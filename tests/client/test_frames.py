@@ -58,7 +58,7 @@ async def test_every_frame_is_shown_in_order_with_its_direction(peer: Peer) -> N
     assert {frame.socket for frame in frames} == {1}
     assert (frames[0].at, frames[0].time) == (1000.0, 1_790_001_000.0)
     assert frames[0].payload == {"subprotocol": peer.script.speaks[0]}
-    assert frames[3].payload == {"query": OPEN}
+    assert frames[3].payload == {"query": OPEN, "extensions": {"gqlink": {"cursor": True}}}
     assert frames[4].payload == {"data": 1}
     assert frames[-1].payload in ({"code": 1000, "reason": ""}, {"code": 1000, "reason": "Normal"})
 

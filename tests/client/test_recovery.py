@@ -267,7 +267,7 @@ async def test_a_refused_connection_is_tried_again_until_the_server_is_there(pee
             await subscribed(peer)
             peer.publish(1)
             assert (await event).data == 1
-    assert [state.retry_in for state in states if state.phase is LinkPhase.WAITING] == [0.5, 1.0, 2.0]
+    assert [state.retry_in for state in states if state.phase is LinkPhase.WAITING] == [2.5, 2.5, 2.5]
     assert "Connect call failed" in states[1].reason
 
 

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from client.hands import turns
-from gqlink.client import Client, Event, Request, Subscription, is_subscription, split
+from gqlink.client import (
+    Client,
+    Event,
+    Request,
+    SubscribeOptions,
+    Subscription,
+    SubscriptionPhase,
+    SubscriptionState,
+    is_subscription,
+    split,
+)
 from gqlink.protocol import ExecutionResult
 
 if TYPE_CHECKING:
     from typing import Self
-
-    from gqlink.client.link import EventKey, WhenAnonymous
 
 
 class Stub:
@@ -29,16 +37,15 @@ class Stub:
         """Write it down."""
         self.journal.append(f"{self.name} open")
 
-    async def execute(self, request: Request) -> ExecutionResult:
+    async def execute(self, request: Request, *, timeout: float | None = None) -> ExecutionResult:  # noqa: ASYNC109 -- as `Link`
         """Write it down."""
+        del timeout
         self.journal.append(f"{self.name} {request.kind}")
         return ExecutionResult({})
 
-    def subscribe(
-        self, request: Request, *, key: EventKey | None = None, when_anonymous: WhenAnonymous = "run"
-    ) -> Subscription:
+    def subscribe(self, request: Request, options: SubscribeOptions = SubscribeOptions()) -> Subscription:  # noqa: B008 -- a value
         """Write it down."""
-        del key, when_anonymous
+        del options
         self.journal.append(f"{self.name} {request.kind}")
         return Silence()
 
@@ -58,6 +65,8 @@ class Stub:
 
 class Silence:
     """A subscription without events."""
+
+    state = SubscriptionState(SubscriptionPhase.LIVE, 0.0)
 
     async def aclose(self) -> None:
         """Do nothing."""

@@ -29,6 +29,7 @@ _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 _BACKLOG = 1024
 _STOP_SECONDS = 10
 _UNREAD_MILLISECONDS = 20_000
+_UNSENT_BYTES = 16_384
 
 
 def serve(
@@ -194,6 +195,9 @@ def _listen(host: str, port: int) -> socket.socket:
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # No ASGI server drops the buffer of a client that has stopped to read; the kernel does, on Linux.
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MILLISECONDS)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            # Otherwise the kernel takes megabytes for a client that does not read, and nobody knows that it is slow.
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         listening.bind(address)
         listening.listen(_BACKLOG)
     except OSError as exc:

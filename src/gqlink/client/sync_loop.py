@@ -14,7 +14,7 @@ import threading
 from concurrent import futures
 from contextlib import suppress
 from inspect import iscoroutine
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gqlink.errors import BadUserInput, ConnectionClosed
 
@@ -46,7 +46,7 @@ class LoopThread:
         self._process: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._pending: set[futures.Future[object]] = set()
+        self._pending: set[futures.Future[Any]] = set()
         self._closed = False
 
     @property

@@ -24,6 +24,7 @@ from gqlink.protocol import position_extensions, read_cursor_request
 from gqlink.pubsub import Stream
 from gqlink.server.cursors import PlacedEvent, open_stream
 from gqlink.server.documents import Documents, InvalidDocument, find_operation, is_mutation
+from gqlink.server.executor import OperationExecutor
 from gqlink.server.tasks import is_ending
 
 if TYPE_CHECKING:
@@ -302,7 +303,7 @@ class Execution:
                 await _close(source)
 
     def _executor(self, operation: Operation, context: object) -> Executor[object]:
-        built = Executor.build(
+        built = OperationExecutor.build(
             self._schema,
             operation.document,
             context_value=context,
