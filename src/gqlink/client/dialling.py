@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 
     from gqlink.client.params import Credential
     from gqlink.client.settings import LinkSettings
-    from gqlink.protocol import Dialect, Event
+    from gqlink.protocol import Dialect, Event, ExecutionResult
 
 __all__ = ("Dialler",)
+
+
+# What an idle socket keeps for reading, which grows by itself where more comes: of picows' own 16 KiB most are idle.
+_READ_BYTES: Final = 2048
 
 
 class _WithoutHandshakes(logging.LoggerAdapter[logging.Logger]):
@@ -56,6 +60,7 @@ class Dialler:
         number: The socket's.
         on_event: Told of every event of the socket.
         on_gone: Told that its TCP connection is gone.
+        on_result: Told of every result of the socket.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Dialler:
         number: int,
         on_event: Callable[[Socket, Event], None],
         on_gone: Callable[[Socket], None],
+        on_result: Callable[[Socket, str, ExecutionResult], None],
     ) -> None:
         self._settings = settings
         self._dialects = dialects
@@ -74,6 +80,7 @@ class Dialler:
         self._number = number
         self._on_event = on_event
         self._on_gone = on_gone
+        self._on_result = on_result
         self._tcp: tcp.socket | None = None
 
     async def dial(self) -> Socket | Ending:
@@ -114,6 +121,7 @@ class Dialler:
                 auto_ping_reply_timeout=ping or 1.0,
                 enable_auto_pong=False,  # the socket answers them, within a bound
                 max_frame_size=settings.message_bytes,
+                read_buffer_init_size=_READ_BYTES,
                 extra_headers=self._headers(),
                 max_redirects=0,  # a credential is not carried to another address
                 proxy=settings.proxy,
@@ -146,6 +154,7 @@ class Dialler:
             clock=settings.clock,
             on_event=self._on_event,
             on_gone=self._on_gone,
+            on_result=self._on_result,
             watcher=watcher,
             message_bytes=settings.message_bytes,
         )

@@ -29,7 +29,18 @@ class EventQueue:
             its place, "latest" drops all that wait.
     """
 
-    __slots__ = ("_begun", "_bound", "_changed", "_error", "_name", "_over", "_overflow", "dropped", "waiting")
+    __slots__ = (
+        "_asleep",
+        "_begun",
+        "_bound",
+        "_changed",
+        "_error",
+        "_name",
+        "_over",
+        "_overflow",
+        "dropped",
+        "waiting",
+    )
 
     def __init__(self, name: str, *, bound: int, overflow: Overflow = "fail") -> None:
         self.waiting: deque[ExecutionResult | Gap] = deque()
@@ -40,6 +51,7 @@ class EventQueue:
         self._over = False
         self._error: GqlinkError | None = None
         self._changed = asyncio.Event()
+        self._asleep = False  # whether somebody may wait for `_changed`: asked for every result
         self._begun = asyncio.Event()
 
     def put(self, result: ExecutionResult) -> bool:
@@ -47,7 +59,8 @@ class EventQueue:
         if len(self.waiting) >= self._bound and not self._make_room():
             return False
         self.waiting.append(result)
-        self._changed.set()
+        if self._asleep:
+            self._wake()
         return True
 
     def mark(self, gap: Gap) -> None:
@@ -56,7 +69,7 @@ class EventQueue:
             self.waiting[-1] = _joined(self.waiting[-1], gap)
         else:
             self.waiting.append(gap)
-        self._changed.set()
+        self._wake()
 
     def put_back(self, gap: Gap) -> None:
         """Let the consumer come upon a gap again, with which it was not finished."""
@@ -66,7 +79,7 @@ class EventQueue:
         """End it after what waits, with an error or without; the first ending counts."""
         if not self._over:
             self._over, self._error = True, error
-            self._changed.set()
+            self._wake()
             self._begun.set()
 
     def begin(self) -> None:
@@ -95,9 +108,14 @@ class EventQueue:
                 error, self._error = self._error, None
                 raise error or StopAsyncIteration
             self._changed.clear()
+            self._asleep = True
             await self._changed.wait()
         # Taken only now, after the last wait: a consumer that is cancelled loses nothing.
         return self.waiting.popleft()
+
+    def _wake(self) -> None:
+        self._asleep = False
+        self._changed.set()
 
     def _make_room(self) -> bool:
         """Drop what the policy allows; a gap that waits for the consumer needs no room of its own."""

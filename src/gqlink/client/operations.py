@@ -208,6 +208,11 @@ class Operations:
             return True
         operation = carriage.operation
         operation.answered = True
+        if carriage.asking is None and carriage.crossing is None and result.extensions is None:
+            # As nearly always, and short: results come by the hundred thousand. `_accept` would do no more.
+            continuity = operation.continuity
+            if (continuity is None or not continuity.remembers) and operation.queue.put(result):
+                return True
         if carriage.asking is not None:
             asking, carriage.asking = carriage.asking, None
             if asking.takes(result):

@@ -22,7 +22,6 @@ from gqlink.protocol import (
     Closed,
     CompleteReceived,
     ErrorReceived,
-    NextReceived,
     PongReceived,
     read_outcome,
 )
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from gqlink.client.recovery import Recovery
     from gqlink.client.settings import LinkSettings
     from gqlink.client.socket import Socket
-    from gqlink.protocol import Event
+    from gqlink.protocol import Event, ExecutionResult
 
 __all__ = ("Relay",)
 
@@ -245,6 +244,7 @@ class Relay:
             credential=credential,
             number=self._dialled,
             on_event=self._on_event,
+            on_result=self._on_result,
             on_gone=self._on_gone,
         )
         socket = await dialler.dial()
@@ -317,12 +317,14 @@ class Relay:
         self._draining[socket] = self._settings.clock.call_at(until, lambda: socket.close(CloseCode.NORMAL))
         self.release_drained()
 
+    def _on_result(self, _socket: Socket, identifier: str, result: ExecutionResult) -> None:
+        """Hand a result on; there is more to do only where its consumer lags, and so its operation is over."""
+        if not self._operations.result(identifier, result):
+            self._settle()
+
     def _on_event(self, socket: Socket, event: Event) -> None:
         """Act on one event; of a socket that was left, no operation is known."""
         match event:
-            case NextReceived(identifier, result):
-                if self._operations.result(identifier, result):
-                    return
             case CompleteReceived(identifier):
                 self._operations.completed(identifier)
             case ErrorReceived(identifier, errors):
@@ -331,6 +333,10 @@ class Relay:
                 self._take_outcome(socket, payload)
             case Closed():
                 self._ended(socket)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Draw the consequences of an operation that may be over, or a socket."""
         self.release_drained()
         if self._renewer is not None:
             self._renewer.wake()
