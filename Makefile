@@ -1,6 +1,7 @@
 # One door to everything. `make` alone lists what there is.
 .DEFAULT_GOAL := help
 
+# Fewer rounds: make bench BENCH=--short; new figures in docs/reference/benchmarks.md: make bench BENCH=--write
 # Another interpreter in an environment of its own: make test PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet 
 CORES := tests/protocol tests/auth tests/pubsub tests/testing/test_transcripts.py
 CORE_ROOMS := gqlink.protocol,gqlink.auth,gqlink.pubsub
 
-.PHONY: help setup run test check format lock clean pages cores rooms tidy
+.PHONY: help setup run test check bench format lock clean pages cores rooms tidy
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1: /p' $(MAKEFILE_LIST)
@@ -22,6 +23,9 @@ run: setup  ## start the chat for a try, with three accounts to sign in as
 test: cores rooms  ## set everything up and run every test
 
 check: tidy test  ## everything CI runs: format, lint, types, layers, and every test
+
+bench: $(VENV)/.dev-ready  ## measure the client beside its peers, in about five minutes
+	$(BIN)/python benchmarks/client_flood.py $(BENCH)
 
 format: $(VENV)/.dev-ready  ## rewrite files in the house format
 	$(BIN)/ruff format .
