@@ -65,6 +65,20 @@ class SubscriptionState:
     dropped: int = 0
     cursor: str | None = None
 
+    def describe(self, now: float) -> str:
+        """Return it as a status line, such as "live for 12 s, 1 gap".
+
+        Args:
+            now: The present moment, in seconds of the monotonic clock (`time.monotonic()`).
+        """
+        ended = self.phase is SubscriptionPhase.ENDED
+        parts = [str(self.phase) if ended else f"{self.phase} for {max(now - self.since, 0.0):.0f} s"]
+        if self.gaps:
+            parts.append(f"{self.gaps} {'gap' if self.gaps == 1 else 'gaps'}")
+        if self.dropped:
+            parts.append(f"{self.dropped} dropped")
+        return ", ".join(parts)
+
 
 class Continuity:
     """What is known of a subscription's place among the events of its server.

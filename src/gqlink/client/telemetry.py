@@ -57,9 +57,9 @@ EVENT_LEVELS: Final[Mapping[LogEvent, int]] = {
 """How much each matters. "lost" and "waiting" are warnings once in an outage, and "failed" once; then INFO."""
 
 _LIVE_TEXTS: Final[Mapping[LogEvent, str]] = {
-    "live": "live for %s",
-    "renewed": "the credential was renewed for %s",
-    "handover": "a second socket took over for %s",
+    "live": "live%s",
+    "renewed": "the credential was renewed%s",
+    "handover": "a second socket took over%s",
 }
 
 
@@ -133,7 +133,7 @@ class Diary:
         log_event(
             event,
             _LIVE_TEXTS[event],
-            state.subject or "nobody, or nobody knows whom",
+            "" if state.subject is None else f" as {state.subject}",
             socket=state.socket,
             subprotocol=state.subprotocol,
             subject=state.subject,
