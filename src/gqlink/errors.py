@@ -323,7 +323,10 @@ class SessionRevoked(AuthError):
 
 
 class SubjectChanged(AuthError):
-    """A renewal for somebody else than the connection speaks for."""
+    """A renewal for somebody else than the connection speaks for; or a mutation that was not sent in time for that.
+
+    A client raises it for a mutation that somebody asked for who logged out before it could be sent: it has not run.
+    """
 
     reason = "Subject changed"
 

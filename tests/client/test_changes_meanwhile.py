@@ -14,7 +14,7 @@ from client.sessions import URL, SessionServer
 from client.source import Source
 from gqlink.client import AccessToken, Client, LinkPhase, PasswordLogin, WebSocketLink
 from gqlink.client.refusals import refusals_of
-from gqlink.errors import AuthUnavailable, ConnectionClosed, ConnectionRefused, OutcomeUnknown
+from gqlink.errors import AuthUnavailable, ConnectionClosed, ConnectionRefused, OutcomeUnknown, SubjectChanged
 
 if TYPE_CHECKING:
     from gqlink.client import Attempt
@@ -431,3 +431,23 @@ async def test_closing_that_is_cancelled_has_told_everybody() -> None:
         with pytest.raises(asyncio.CancelledError):
             await closing
         await client.aclose()
+
+
+async def test_a_mutation_that_was_not_sent_is_not_done_in_the_name_of_another(peer: Peer) -> None:
+    """Alice asked for it while there was no connection, and Bob logged in before there was one: it has not run."""
+    clock, source = FakeClock(chance=1.0), Source("alice-1")
+    link = WebSocketLink(peer.url, auth=source, clock=clock)
+    async with Client(link) as client, client.subscribe(SUBSCRIPTION, on_gap="ignore"):
+        await subscribed(peer)
+        peer.sockets[0].drop()
+        await until(lambda: link.state.phase is LinkPhase.WAITING)
+        hers = asyncio.ensure_future(client.execute("mutation { pay }"))
+        await turns()
+        source.present = "bob-1"
+        await source.tell("changed")
+        his = asyncio.ensure_future(client.execute("mutation { pay }"))
+        clock.advance(60.0)
+        assert await his == {"by": "bob", "variables": None}
+        with pytest.raises(SubjectChanged, match="before the mutation was sent"):
+            await hers
+    assert [request.query for _, _, request in peer.operations].count("mutation { pay }") == 1

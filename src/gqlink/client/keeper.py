@@ -165,6 +165,7 @@ class Keeper:
         if self._closed:
             return done()
         own = self._presenter.changed(source=source)
+        self._operations.subject = None  # what is asked for from here on is for whoever comes
         self._resting = False
         self._wake()
         if self._eager or (self._operations and self._task is None):

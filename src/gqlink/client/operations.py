@@ -19,7 +19,7 @@ from gqlink.client.gaps import SubscribeOptions
 from gqlink.client.request import OperationKind
 from gqlink.client.telemetry import log_event
 from gqlink.client.twin import twin
-from gqlink.errors import BadUserInput, LocalProtocolError, OperationFailed, OutcomeUnknown
+from gqlink.errors import BadUserInput, LocalProtocolError, OperationFailed, OutcomeUnknown, SubjectChanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -63,17 +63,35 @@ class Operation:
         queue: What waits for the consumer.
         options: What a subscriber wants beside events.
         continuity: Where a subscription stands; None for what is answered once.
+        subject: For whom it was asked, where a server had told; None for nobody, or where nobody knows.
     """
 
-    __slots__ = ("__weakref__", "answered", "carriages", "continuity", "options", "queue", "request", "written")
+    __slots__ = (
+        "__weakref__",
+        "answered",
+        "carriages",
+        "continuity",
+        "options",
+        "queue",
+        "request",
+        "subject",
+        "written",
+    )
 
     def __init__(
-        self, request: Request, *, queue: EventQueue, options: SubscribeOptions, continuity: Continuity | None
+        self,
+        request: Request,
+        *,
+        queue: EventQueue,
+        options: SubscribeOptions,
+        continuity: Continuity | None,
+        subject: str | None,
     ) -> None:
         self.request = request
         self.queue = queue
         self.options = options
         self.continuity = continuity
+        self.subject = subject
         self.carriages: list[Carriage] = []
         self.written = False
         self.answered = False
@@ -112,6 +130,8 @@ class Operations:
         self._buffer = buffer
         self._clock = clock
         self._on_gap = on_gap
+        self.subject: str | None = None
+        """For whom the last socket spoke, as its server told; None for nobody, or after a change."""
         self._running: dict[Operation, None] = {}
         self._by_id: dict[str, Carriage] = {}
         # Buffers outlive their operations: what waits in them is still somebody's.
@@ -128,7 +148,7 @@ class Operations:
         continuity = None
         if request.kind is OperationKind.SUBSCRIPTION:
             continuity = Continuity(name, options, queue=queue, clock=self._clock, on_gap=self._on_gap)
-        operation = Operation(request, queue=queue, options=options, continuity=continuity)
+        operation = Operation(request, queue=queue, options=options, continuity=continuity, subject=self.subject)
         self._running[operation] = None
         self._buffered.add(operation)
         return operation
@@ -141,6 +161,9 @@ class Operations:
         """Have a socket carry an operation, unless it waits for somebody to log in."""
         if anonymous and operation.hold:
             self._rest(operation)
+        elif operation.once and operation.subject is not None and _is_told_other(operation.subject, socket):
+            # Not written yet, and asked for by somebody else: what one person wants is not done in the name of another.
+            self._finish(operation, SubjectChanged("the login changed before the mutation was sent"))
         else:
             self._carry(operation, socket)
 
@@ -357,6 +380,11 @@ class Operations:
         """End one, after what waits for its consumer."""
         self.stop(operation)
         operation.queue.finish(error)
+
+
+def _is_told_other(subject: str, socket: Socket) -> bool:
+    """Say whether a server says that its socket speaks for somebody else, or for nobody."""
+    return socket.addition is not None and socket.addition.subject != subject
 
 
 def same_error(error: GqlinkError) -> GqlinkError:

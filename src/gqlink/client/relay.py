@@ -171,6 +171,7 @@ class Relay:
             self._operations.discard_buffers("the socket speaks for somebody else now")
             self._unconfirmed = False
         self._speaker = speaker
+        self._operations.subject = None if socket.addition is None else socket.addition.subject
         self._live = socket
         self._renewed = 0
         self._operations.write_waiting(socket, anonymous=self.anonymous)
