@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gqlink.client.event import Event
     from gqlink.client.event_queue import EventQueue
     from gqlink.client.gaps import SubscribeOptions
+    from gqlink.client.tracing import SubscriptionSpans
     from gqlink.protocol import AckAddition, EventPosition
 
 __all__ = ("Continuity", "SubscriptionPhase", "SubscriptionState")
@@ -104,6 +105,7 @@ class Continuity:
         "gaps",
         "last",
         "remembers",
+        "spans",
         "taken",
         "was_live",
     )
@@ -123,6 +125,7 @@ class Continuity:
         self.remembers = options.resume is not None
         self.was_live = False
         self.gaps = 0
+        self.spans: SubscriptionSpans | None = None
         self._name = name
         self._options = options
         self._queue = queue
@@ -188,6 +191,8 @@ class Continuity:
         """
         self.was_live = True
         self.show(SubscriptionPhase.LIVE)
+        if self.spans is not None:
+            self.spans.live()
         if position is not None and (self.cursor is None or not crossing):
             self.cursor = position.cursor
             if not self._queue.waiting:
@@ -221,6 +226,8 @@ class Continuity:
         self.gaps += 1
         if self._options.on_gap == "ignore":
             return
+        if self.spans is not None:
+            self.spans.gap(gap)
         number = "events" if gap.missed is None else f"{gap.missed} events"
         level = None if self._options.on_gap == "log" else logging.DEBUG  # otherwise the application is told
         text, name, missed, reason = "%s: %s may have been missed: %s", self._name, gap.missed, gap.reason

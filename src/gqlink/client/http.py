@@ -18,6 +18,7 @@ from gqlink.client.params import check_headers, evaluate_headers
 from gqlink.client.proxy_url import check_http_proxy
 from gqlink.client.request import OperationKind
 from gqlink.client.tokens import as_token_source
+from gqlink.client.tracing import trace_headers, trace_operation
 from gqlink.errors import (
     AuthUnavailable,
     BadUserInput,
@@ -119,6 +120,10 @@ class HttpLink:
             BadUserInput: The variables are not what JSON can express, or `headers` or `auth` failed.
             ConnectionClosed: The link was closed.
         """
+        with trace_operation(request, self._url) as answered:
+            return answered(await self._execute_within(timeout, request))
+
+    async def _execute_within(self, timeout: float | None, request: Request) -> ExecutionResult:  # noqa: ASYNC109 -- see `Link`
         if timeout is None:
             return await self._execute(request)
         try:
@@ -192,7 +197,7 @@ class HttpLink:
         except Exception as exc:
             raise BadUserInput(f"headers raised {type(exc).__name__}") from exc
         check_headers(given)
-        headers = {name.lower(): value for name, value in given.items()}
+        headers = trace_headers() | {name.lower(): value for name, value in given.items()}
         return headers | {"accept": _ACCEPT, "content-type": "application/json"}
 
     async def _post(self, request: Request, content: bytes, headers: Mapping[str, str]) -> httpx2.Response:

@@ -37,6 +37,7 @@ from gqlink.client.presenter import Presenter
 from gqlink.client.recovery import Recovery
 from gqlink.client.relay import Relay
 from gqlink.client.state import Board, LinkPhase
+from gqlink.client.tracing import forget_caller
 from gqlink.errors import ConnectionClosed, GqlinkError, LocalProtocolError
 from gqlink.protocol import CloseCode, Verdict
 
@@ -179,6 +180,7 @@ class Keeper:
 
     async def _run(self) -> None:
         """The loop: one connection after the other, while somebody needs one."""
+        forget_caller()
         try:
             while await self._serve():
                 pass

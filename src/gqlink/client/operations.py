@@ -18,6 +18,7 @@ from gqlink.client.event_queue import EventQueue
 from gqlink.client.gaps import SubscribeOptions
 from gqlink.client.request import OperationKind
 from gqlink.client.telemetry import log_event
+from gqlink.client.tracing import trace_subscription
 from gqlink.client.twin import twin
 from gqlink.errors import BadUserInput, LocalProtocolError, OperationFailed, OutcomeUnknown, SubjectChanged
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gqlink.client.clock import Clock
     from gqlink.client.request import Request
     from gqlink.client.socket import Socket
+    from gqlink.client.tracing import Stay
     from gqlink.errors import GqlinkError
     from gqlink.protocol import ExecutionResult
 
@@ -44,13 +46,14 @@ class Carriage:
         identifier: As the socket's server knows it; no id is ever used twice on a link.
     """
 
-    __slots__ = ("asking", "crossing", "id", "operation", "socket")
+    __slots__ = ("asking", "crossing", "id", "operation", "socket", "stay")
 
     def __init__(self, operation: Operation, socket: Socket, identifier: str) -> None:
         self.operation = operation
         self.socket = socket
         self.id = identifier
         self.crossing: Crossing[Carriage] | None = None
+        self.stay: Stay | None = None
         self.asking: Asking | None = None
         """Until the first result, which may say where events begin."""
 
@@ -148,6 +151,8 @@ class Operations:
         continuity = None
         if request.kind is OperationKind.SUBSCRIPTION:
             continuity = Continuity(name, options, queue=queue, clock=self._clock, on_gap=self._on_gap)
+            continuity.spans = trace_subscription(request)
+            continuity.remembers |= continuity.spans is not None  # then events are counted, which takes the longer way
         operation = Operation(request, queue=queue, options=options, continuity=continuity, subject=self.subject)
         self._running[operation] = None
         self._buffered.add(operation)
@@ -274,7 +279,7 @@ class Operations:
         """A socket carries nothing any more: end what cannot go on, keep what will be written again."""
         for operation in self.carried_by(socket):
             for carriage in [each for each in operation.carriages if each.socket is socket]:
-                self._drop(carriage)
+                self._drop(carriage, code=code)
             if operation.carriages:
                 continue
             if operation.answered and not operation.repeats:
@@ -324,6 +329,7 @@ class Operations:
         if operation.continuity is None:
             operation.queue.begin()
         else:
+            carriage.stay = None if operation.continuity.spans is None else operation.continuity.spans.stay(socket)
             carriage.asking = Asking(operation.continuity, operation.queue, addition=socket.addition, crossing=crossing)
             message = carriage.asking.ask(message)
         try:
@@ -341,6 +347,8 @@ class Operations:
                 continuity.cursor = cursor_of(result) or continuity.cursor
             if continuity.remembers:
                 continuity.last = read_event(result)
+            if continuity.spans is not None:
+                continuity.spans.events += 1
         if operation.queue.put(result):
             return True
         log_event("lagging", "the consumer of %s is too slow", operation.name, operation=operation.name)
@@ -367,8 +375,10 @@ class Operations:
         carriages = [carriage for carriage in self._by_id.values() if carriage.socket is socket]
         return carriages[0] if len(carriages) == 1 else None
 
-    def _drop(self, carriage: Carriage) -> None:
+    def _drop(self, carriage: Carriage, *, code: int | None = None) -> None:
         """Let a socket carry an operation no more; nothing that it still brings is heard."""
+        if carriage.stay is not None:
+            carriage.stay.end(code)
         self._by_id.pop(carriage.id, None)
         if carriage.asking is not None:
             carriage.asking.close()
@@ -378,6 +388,8 @@ class Operations:
 
     def _finish(self, operation: Operation, error: GqlinkError | None = None) -> None:
         """End one, after what waits for its consumer."""
+        if error is not None and operation.continuity is not None and operation.continuity.spans is not None:
+            operation.continuity.spans.failed(error)
         self.stop(operation)
         operation.queue.finish(error)
 

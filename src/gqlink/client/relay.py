@@ -16,9 +16,11 @@ from gqlink.client.dialling import Dialler
 from gqlink.client.ending import Ending
 from gqlink.client.handover import Handover
 from gqlink.client.renewer import Renewer
+from gqlink.client.tracing import ConnectionSpans
 from gqlink.protocol import (
     AckAddition,
     CloseCode,
+    AckReceived,
     Closed,
     CompleteReceived,
     ErrorReceived,
@@ -80,6 +82,7 @@ class Relay:
         self._on_live = on_live
         self._on_stranger = on_stranger
         self._dialled = 0
+        self._attempts = ConnectionSpans(settings.url)
         # The one that is attended to, and the one that takes new operations: its successor, while there is one.
         self._socket: Socket | None = None
         self._live: Socket | None = None
@@ -238,18 +241,25 @@ class Relay:
 
     async def dial(self, credential: Credential) -> Socket | Ending:
         """Open a socket, or say why there is none."""
-        self._dialled += 1
+        self._dialled = number = self._dialled + 1
         dialler = Dialler(
             self._settings,
             dialects=self._recovery.offer,
             credential=credential,
-            number=self._dialled,
+            number=number,
             on_event=self._on_event,
             on_result=self._on_result,
             on_gone=self._on_gone,
         )
-        socket = await dialler.dial()
-        if not isinstance(socket, Ending):
+        self._attempts.begin(number)
+        try:
+            socket = await dialler.dial()
+        except BaseException:
+            self._attempts.ended(number)
+            raise
+        if isinstance(socket, Ending):
+            self._attempts.ended(number, socket)
+        else:
             self._sockets.add(socket)
         return socket
 
@@ -332,7 +342,10 @@ class Relay:
                 self._operations.failed(socket, identifier, errors)
             case PongReceived(payload):
                 self._take_outcome(socket, payload)
+            case AckReceived():
+                self._attempts.acknowledged(socket)
             case Closed():
+                self._attempts.ended(socket.number, socket.ending)
                 self._ended(socket)
         self._settle()
 

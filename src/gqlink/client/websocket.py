@@ -18,6 +18,7 @@ from gqlink.client.retry import Retry
 from gqlink.client.settings import LinkSettings
 from gqlink.client.subscription import SocketSubscription
 from gqlink.client.tokens import FunctionSource, TokenSource, as_token_source
+from gqlink.client.tracing import trace_operation
 from gqlink.errors import BadUserInput, OperationFailed, OutcomeUnknown, RemoteProtocolError
 from gqlink.protocol import DIALECTS, ExecutionResult
 
@@ -122,6 +123,7 @@ class WebSocketLink:
         if not subprotocols or not set(subprotocols) <= set(DIALECTS):
             raise BadUserInput(f"subprotocols must be some of {', '.join(DIALECTS)}")
         clock = clock or SystemClock()
+        self._url = url
         self._source = _source_of(auth, clock)
         self._lazy = lazy
         self._unsubscribe: Unsubscribe | None = None
@@ -178,6 +180,10 @@ class WebSocketLink:
             RemoteProtocolError: The server broke the protocol.
             BadUserInput: The variables are not what JSON can express, or `connection_params` failed.
         """
+        with trace_operation(request, self._url) as answered:
+            return answered(await self._execute(request, timeout))
+
+    async def _execute(self, request: Request, timeout: float | None) -> ExecutionResult:  # noqa: ASYNC109 -- see `Link`
         operation = self._start(request)
         try:
             async with asyncio.timeout(timeout):
