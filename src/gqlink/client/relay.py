@@ -19,8 +19,8 @@ from gqlink.client.renewer import Renewer
 from gqlink.client.tracing import ConnectionSpans
 from gqlink.protocol import (
     AckAddition,
-    CloseCode,
     AckReceived,
+    CloseCode,
     Closed,
     CompleteReceived,
     ErrorReceived,
