@@ -28,6 +28,11 @@ def told(caplog: pytest.LogCaptureFixture, event: str) -> list[logging.LogRecord
     return [record for record in caplog.records if getattr(record, "gqlink_event", None) == event]
 
 
+async def waits(caplog: pytest.LogCaptureFixture, times: int) -> None:
+    """Let the link wait for its next attempt for the so-many-th time."""
+    await until(lambda: len(told(caplog, "waiting")) == times)
+
+
 async def test_an_outage_gives_this_sequence_of_states(
     peer: Peer, subprotocol: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -84,7 +89,7 @@ async def test_a_link_that_tries_for_hours_warns_once(peer: Peer, caplog: pytest
             peer.subscribers[-1].drop()
             for further in range(9, 0, -1):
                 tried += 1
-                await until(lambda: len(told(caplog, "waiting")) == tried)
+                await waits(caplog, tried)
                 peer.script.status = 503 if further > 1 else None
                 clock.advance(120.0)
             await until(lambda: peer.subscribers)
@@ -101,7 +106,7 @@ async def test_a_server_that_was_never_there_is_worth_one_warning(caplog: pytest
         link = WebSocketLink(peer.url, clock=clock, lazy=False)
         async with Client(link):
             for attempt in range(1, 4):
-                await until(lambda n=attempt: len(told(caplog, "waiting")) == n)  # type: ignore[misc]
+                await waits(caplog, attempt)
                 clock.advance(120.0)
     assert [record.levelno for record in told(caplog, "waiting")][:3] == [logging.WARNING, logging.INFO, logging.INFO]
 

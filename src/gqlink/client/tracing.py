@@ -203,8 +203,9 @@ class SubscriptionSpans:
         return self._last
 
     def live(self) -> None:
-        """Take note that events come."""
-        if self._last is not None:
+        """Take note that events come; said more than once of a server that says so late."""
+        if self._last is not None and not self._last.live:
+            self._last.live = True
             self._last.note("live")
 
     def gap(self, gap: Gap) -> None:
@@ -228,6 +229,7 @@ class Stay:
 
     def __init__(self, spans: SubscriptionSpans, span: Span) -> None:
         self.span = span
+        self.live = False
         self._spans = spans
         self._before = spans.events
 
