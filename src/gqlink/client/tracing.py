@@ -94,7 +94,7 @@ def trace_operation(request: Request, url: str) -> Iterator[Callable[[ExecutionR
 def trace_headers() -> dict[str, str]:
     """Return the headers that pass the present trace on: `traceparent`, and what else the application has chosen."""
     headers: dict[str, str] = {}
-    if _tracer() is not None:
+    if _is_used():  # without an SDK, too: there may be a trace that comes from elsewhere
         from opentelemetry import propagate
 
         propagate.inject(headers)
@@ -103,7 +103,7 @@ def trace_headers() -> dict[str, str]:
 
 def forget_caller() -> None:
     """Leave the trace of whoever happened to start the running task, which serves others as well."""
-    if _tracer() is not None:
+    if _is_used():
         from opentelemetry import context
 
         context.attach(context.Context())
@@ -252,16 +252,27 @@ class Stay:
         self.span.end()
 
 
+def _is_used() -> bool:
+    """Say whether the application has imported OpenTelemetry."""
+    return "opentelemetry.trace" in sys.modules
+
+
 def _tracer() -> Tracer | None:
-    """Return ours, where the application has imported OpenTelemetry."""
-    return _load() if "opentelemetry.trace" in sys.modules else None
+    """Return ours, where the application has set up an SDK; spans that nobody takes are not begun."""
+    return _load() if _is_used() and _has_sdk() else None
+
+
+def _has_sdk() -> bool:
+    from opentelemetry import trace
+
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider | trace.NoOpTracerProvider)
 
 
 @cache
 def _load() -> Tracer:
     from opentelemetry import trace
 
-    return trace.get_tracer("gqlink.client", __version__)  # it finds the SDK also where that is set up later
+    return trace.get_tracer("gqlink.client", __version__)
 
 
 @cache
