@@ -328,6 +328,31 @@ async def test_two_sockets_bring_no_event_twice_where_there_are_cursors(cursors:
     assert cursors.operations[1][2].extensions == {"gqlink": {"after": "a1"}}
 
 
+async def test_a_second_socket_may_bring_copies_late(cursors: Peer) -> None:
+    """The network is slow, and the overlap long over: what the first socket has brought does not come again."""
+    clock, source = FakeClock(), Source("alice-1", "alice-2")
+    link = WebSocketLink(cursors.url, auth=source, clock=clock)
+    async with Client(link) as client, client.subscribe(SUBSCRIPTION, on_gap="raise") as events:
+        cursors.publish(1)
+        await until(lambda: events.state.cursor == "a1")
+        cursors.script.hold_live = True
+        clock.advance(700.0)
+        await until(lambda: len(cursors.operations) == 2)
+        for number in (2, 3):
+            cursors.publish(number)
+        await until(lambda: events.state.cursor == "a3")
+        clock.advance(1.0)
+        await until(lambda: link.state.socket == 2)
+        clock.advance(1.0)
+        _, identifier, request = cursors.operations[1]
+        cursors.sockets[1].go_live(identifier, request)
+        cursors.sockets[1].flush()
+        cursors.publish(4)
+        assert await take(events, 4) == [1, 2, 3, 4]
+        cursors.publish(5)
+        assert await take(events, 1) == [5]
+
+
 async def test_a_resume_function_makes_variables_from_the_last_event(stranger: Peer) -> None:
     """They go over the subscription's own; the application vouches for it, so there is no gap."""
 

@@ -47,7 +47,7 @@ class Crossing(Generic[C]):
         before: The crossing that `old` has come by, if what it brings may still be a copy.
     """
 
-    __slots__ = ("_heard", "_key", "_waiting", "arrived", "before", "ended", "new", "old")
+    __slots__ = ("_heard", "_key", "_passed", "_waiting", "arrived", "before", "ended", "is_late", "new", "old")
 
     def __init__(
         self, old: C, new: C, *, key: Callable[[Event], Hashable] | None, before: Crossing[C] | None = None
@@ -59,6 +59,9 @@ class Crossing(Generic[C]):
         self.ended: Ended | None = None
         self._key = key
         self._heard: Counter[Hashable] = Counter()
+        self._passed: set[str] = set()
+        self.is_late = False
+        """Whether it is over but for copies that the new socket has yet to bring."""
         self._waiting: deque[ExecutionResult] = deque()
 
     def passes(self, carriage: C, result: ExecutionResult) -> bool:
@@ -69,11 +72,11 @@ class Crossing(Generic[C]):
             result: What was brought.
         """
         if carriage is self.old:
-            key = self._key_of(result)
-            self._note(key)
-            return self.before is None or self.before.is_news(key)
+            news = self.before is None or self.before.is_news(result)
+            self._note(result, news=news)
+            return news
         if self.arrived:
-            return self.is_news(self._key_of(result))
+            return self.is_news(result)
         self._waiting.append(result)
         return False
 
@@ -85,25 +88,48 @@ class Crossing(Generic[C]):
         """Hear the new socket from here on; return what it has brought and the old one has not, in order."""
         self.arrived = True
         waiting, self._waiting = self._waiting, deque()
-        return (result for result in waiting if self.is_news(self._key_of(result)))
+        return (result for result in waiting if self.is_news(result))
 
-    def is_news(self, key: Hashable) -> bool:
+    def is_news(self, result: ExecutionResult) -> bool:
         """Say whether what the new socket brings is no copy; a copy is one for each time that the old one brought it.
 
         Args:
-            key: That of the event.
+            result: What it brings.
         """
+        cursor = cursor_of(result)
+        if cursor is not None:
+            copy = cursor in self._passed
+            self._passed.discard(cursor)
+            return not copy
+        key = self._key_of(result)
         if key is None or self._heard[key] < 1:
             return True
         self._heard[key] -= 1
         return False
 
-    def forget(self) -> None:
-        """Take everything for news from here on."""
+    def forget(self) -> bool:
+        """Take everything for news from here on whose key may belong to another event by now.
+
+        Returns:
+            Whether that is all there was to know. Cursors never belong to another event, and what was asked for after
+            a cursor will come, however late: those that the old socket has brought are known until then.
+        """
         self._heard.clear()
         self.before = None
+        self.is_late = bool(self._passed)
+        return not self.is_late
 
-    def _note(self, key: Hashable) -> None:
+    def owes_copies(self) -> bool:
+        """Say whether the new socket has yet to bring copies of what the old one has brought."""
+        return bool(self._passed)
+
+    def _note(self, result: ExecutionResult, *, news: bool) -> None:
+        cursor = cursor_of(result)
+        if cursor is not None:
+            if news:  # a copy was there before the new socket was asked for what comes after it
+                self._passed.add(cursor)
+            return
+        key = self._key_of(result)
         if key is not None:
             self._heard[key] += 1
             if len(self._heard) > _KEYS:
@@ -111,9 +137,6 @@ class Crossing(Generic[C]):
 
     def _key_of(self, result: ExecutionResult) -> Hashable:
         """Return what tells an event apart; a function that fails tells nothing, and costs no event."""
-        cursor = cursor_of(result)
-        if cursor is not None:
-            return cursor
         if self._key is None:
             return None
         try:

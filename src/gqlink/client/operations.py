@@ -225,8 +225,7 @@ class Operations:
 
     def forget(self, crossing: Crossing[Carriage]) -> None:
         """Take what the new socket brings for news from here on; it may be the old one of another crossing by now."""
-        crossing.forget()
-        if crossing.new.crossing is crossing:
+        if crossing.forget() and crossing.new.crossing is crossing:
             crossing.new.crossing = None
 
     def result(self, identifier: str, result: ExecutionResult) -> bool:
@@ -249,6 +248,8 @@ class Operations:
         if crossing is not None and not crossing.passes(carriage, result):
             if crossing.holds(self._buffer):
                 self.arrive(crossing)
+            if crossing.is_late and not crossing.owes_copies():
+                carriage.crossing = None
             return True
         return self._accept(operation, result)
 
