@@ -11,6 +11,7 @@ import pytest
 from client.chat import SUBSCRIPTION, subscribed
 from client.hands import FakeClock, turns, until
 from client.peer import Peer, Script
+from client.source import Source
 from gqlink.client import Attempt, Client, LinkPhase, LinkState, Retry, WebSocketLink
 from gqlink.errors import (
     AuthUnavailable,
@@ -498,3 +499,22 @@ async def test_a_failure_of_tls_is_for_good() -> None:
         await first_event(link)
     assert isinstance(failed.value.__cause__, ssl.SSLError)
     server.close()
+
+
+async def test_a_token_that_ended_on_its_way_is_followed_by_the_next(peer: Peer) -> None:
+    """On a slow line a token of a few seconds may be over when the server sees it: that says nothing of the login."""
+    clock, source = FakeClock(chance=0.0), Source("expired-1", "expired-2", "expired-3", "alice-4")
+    source.expires_at = clock.now() + 3.0
+    async with Client(WebSocketLink(peer.url, auth=source, clock=clock)) as client, client.subscribe(SUBSCRIPTION):
+        await subscribed(peer)
+    assert peer.tokens == ["expired-1", "expired-2", "expired-3", "alice-4"]
+
+
+async def test_a_server_that_calls_every_token_expired_is_believed_in_the_end(peer: Peer) -> None:
+    """Its clock is wrong, or ours: another token will not help."""
+    clock, source = FakeClock(chance=0.0), Source("expired-0", *(f"expired-{number}" for number in range(1, 20)))
+    source.expires_at = clock.now() + 3.0
+    async with Client(WebSocketLink(peer.url, auth=source, clock=clock)) as client:
+        with pytest.raises(ConnectionRefused, match="Token expired"):
+            await client.execute("{ mail }")
+    assert len(peer.tokens) == 7

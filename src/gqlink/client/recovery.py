@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ("Recovery",)
 
 _REMEMBERED: Final = 32
+# So many tokens in a row may turn out to have ended before the server saw them.
+_LATE_TOKENS: Final = 5
 
 
 class Recovery:
@@ -36,7 +38,7 @@ class Recovery:
         self._backoff = Backoff(settings.retry)
         self._refused: dict[bytes, GqlinkError] = {}
         self._suspected: set[bytes] = set()
-        self._refused_in_a_row = 0
+        self._refused_in_a_row = self._expired_in_a_row = 0
         self._redialled = False
         self._was_acknowledged = False
         self.offer: tuple[Dialect, ...] = settings.dialects
@@ -75,7 +77,7 @@ class Recovery:
     def acknowledged(self) -> None:
         """The server let us in."""
         self._was_acknowledged = True
-        self._refused_in_a_row = 0
+        self._refused_in_a_row = self._expired_in_a_row = 0
         self._redialled = False
         self.reason = "reconnect"
 
@@ -113,7 +115,7 @@ class Recovery:
     def forget(self) -> None:
         """Start anew, after giving up; a credential that was refused in so many words stays refused."""
         self._backoff.reset()
-        self._refused_in_a_row = 0
+        self._refused_in_a_row = self._expired_in_a_row = 0
         self._redialled = False
         self.offer = self._settings.dialects
         # A close before the ack without a word about the credential (1000, 1008) is a suspicion, held for one attempt.
@@ -140,7 +142,10 @@ class Recovery:
         """Ask for another credential and try once with it; the same one is caught by `require_fresh`."""
         if credential is not None:
             self._suspect(ending, credential)
-        self._refused_in_a_row += 1
+        if self._may_have_ended_on_its_way(ending, credential):
+            self._expired_in_a_row += 1
+        else:
+            self._refused_in_a_row += 1
         if self._refused_in_a_row > 1 or (ending.acknowledged and not self._settings.reconnect):
             raise ending.error
         self.reason = "expired" if ending.expired else "refused"
@@ -149,6 +154,14 @@ class Recovery:
             return None
         delay = self._wait(ending)
         return None if self._backoff.is_first else delay
+
+    def _may_have_ended_on_its_way(self, ending: Ending, credential: Credential | None) -> bool:
+        """Say whether a token of known life was refused as expired: on a slow line that happens to good ones.
+
+        Not for ever: a server whose clock is wrong says so of each.
+        """
+        known = credential is not None and credential.expires_at is not None
+        return ending.expired and known and self._expired_in_a_row < _LATE_TOKENS
 
     def _other_dialect(self, ending: Ending) -> None:
         """Offer only the other subprotocol, once; if the server likes it, that is remembered."""
