@@ -6,6 +6,7 @@ Source: GraphQL over HTTP (draft), sections 5 and 6.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 import httpx2
@@ -16,6 +17,7 @@ from gqlink.client.http_client import http_client, no_answer
 from gqlink.client.link import PLAIN
 from gqlink.client.params import check_headers, evaluate_headers
 from gqlink.client.proxy_url import check_http_proxy
+from gqlink.client.quoting import conceal_headers, quote_errors
 from gqlink.client.request import OperationKind
 from gqlink.client.tokens import as_token_source
 from gqlink.client.tracing import trace_headers, trace_operation
@@ -251,6 +253,9 @@ def _read(response: httpx2.Response) -> ExecutionResult:
         raise RequestFailed(_describe(response), status=response.status_code) from None
     if result.data is None and not result.errors:
         raise RequestFailed(_describe(response), status=response.status_code)
+    if result.errors:
+        conceal_text = partial(conceal_headers, headers=response.request.headers)
+        result = ExecutionResult(result.data, quote_errors(result.errors, conceal_text), result.extensions)
     if result.data is None and result.errors and response.status_code in _TRY_LATER:
         raise RequestFailed(str(OperationFailed(result.errors)), status=response.status_code)
     return result

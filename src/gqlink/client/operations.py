@@ -16,11 +16,13 @@ from gqlink.client.crossing import Crossing, Ended
 from gqlink.client.event import cursor_of, read_event
 from gqlink.client.event_queue import EventQueue
 from gqlink.client.gaps import SubscribeOptions
+from gqlink.client.quoting import quote_errors
 from gqlink.client.request import OperationKind
 from gqlink.client.telemetry import log_event
 from gqlink.client.tracing import trace_subscription
 from gqlink.client.twin import twin
 from gqlink.errors import BadUserInput, LocalProtocolError, OperationFailed, OutcomeUnknown, SubjectChanged
+from gqlink.protocol import ExecutionResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from gqlink.client.socket import Socket
     from gqlink.client.tracing import Stay
     from gqlink.errors import GqlinkError
-    from gqlink.protocol import ExecutionResult
 
 __all__ = ("Carriage", "Operation", "Operations", "same_error")
 
@@ -235,6 +236,9 @@ class Operations:
             return True
         operation = carriage.operation
         operation.answered = True
+        if result.errors:
+            errors = quote_errors(result.errors, carriage.socket.conceal)
+            result = ExecutionResult(result.data, errors, result.extensions)
         if carriage.asking is None and carriage.crossing is None and result.extensions is None:
             # As nearly always, and short: results come by the hundred thousand. `_accept` would do no more.
             continuity = operation.continuity
@@ -266,7 +270,7 @@ class Operations:
         if carriage is None:
             log_event("stray_error", "the server reported an error that belongs to no operation", socket=socket.number)
             return
-        error = OperationFailed(errors)
+        error = OperationFailed(quote_errors(errors, socket.conceal))
         if self._ends_later(carriage, Ended(error)):
             return
         crossing = carriage.crossing
