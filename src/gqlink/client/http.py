@@ -14,6 +14,7 @@ import msgspec
 
 from gqlink.client.bearer import Bearer
 from gqlink.client.http_client import http_client, no_answer
+from gqlink.client.http_log import short_addresses
 from gqlink.client.link import PLAIN
 from gqlink.client.params import check_headers, evaluate_headers
 from gqlink.client.proxy_url import check_http_proxy
@@ -204,7 +205,8 @@ class HttpLink:
 
     async def _post(self, request: Request, content: bytes, headers: Mapping[str, str]) -> httpx2.Response:
         try:
-            return await self._open_client().post(self._url, content=content, headers=headers)
+            with short_addresses():
+                return await self._open_client().post(self._url, content=content, headers=headers)
         except httpx2.TransportError as exc:
             raise _failure(exc, request, request_url=self._url) from exc
         except (httpx2.HTTPError, httpx2.InvalidURL) as exc:
