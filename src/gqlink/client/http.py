@@ -18,7 +18,7 @@ from gqlink.client.http_log import short_addresses
 from gqlink.client.link import PLAIN
 from gqlink.client.params import check_headers, evaluate_headers
 from gqlink.client.proxy_url import check_http_proxy
-from gqlink.client.quoting import conceal_headers, quote_errors
+from gqlink.client.quoting import conceal_request, quote_errors
 from gqlink.client.request import OperationKind
 from gqlink.client.tokens import as_token_source
 from gqlink.client.tracing import trace_headers, trace_operation
@@ -256,7 +256,7 @@ def _read(response: httpx2.Response) -> ExecutionResult:
     if result.data is None and not result.errors:
         raise RequestFailed(_describe(response), status=response.status_code)
     if result.errors:
-        conceal_text = partial(conceal_headers, headers=response.request.headers)
+        conceal_text = partial(conceal_request, request=response.request)
         result = ExecutionResult(result.data, quote_errors(result.errors, conceal_text), result.extensions)
     if result.data is None and result.errors and response.status_code in _TRY_LATER:
         raise RequestFailed(str(OperationFailed(result.errors)), status=response.status_code)

@@ -6,14 +6,19 @@ application's, untouched.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gqlink.client.frames import conceal, find_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ("conceal_headers", "quote_errors")
+    import httpx2
+
+__all__ = ("conceal_request", "quote_errors")
+
+# What is shorter stands in many a text by chance.
+_CREDENTIAL_CHARACTERS: Final = 8
 
 
 def quote_errors(errors: Sequence[Mapping[str, object]], conceal_text: Callable[[str], str]) -> list[dict[str, object]]:
@@ -26,9 +31,10 @@ def quote_errors(errors: Sequence[Mapping[str, object]], conceal_text: Callable[
     return [_quote(error, conceal_text) for error in errors]
 
 
-def conceal_headers(text: str, headers: Mapping[str, str]) -> str:
-    """Return a text without the credentials that stand in headers."""
-    return str(conceal(text, find_secrets(dict(headers))))
+def conceal_request(text: str, request: httpx2.Request) -> str:
+    """Return a text without the credentials that stand in a request's headers, or in the query of its address."""
+    queried = {value for value in request.url.params.values() if len(value) >= _CREDENTIAL_CHARACTERS}
+    return str(conceal(text, find_secrets(dict(request.headers)) | queried))
 
 
 def _quote(error: Mapping[str, object], conceal_text: Callable[[str], str]) -> dict[str, object]:
