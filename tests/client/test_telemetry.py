@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 from opentelemetry import context, trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
 from client.chat import subscribed
@@ -21,30 +18,18 @@ from client.source import Source
 from gqlink.client import Client, HttpLink, LinkPhase, WebSocketLink
 from gqlink.errors import ConnectionRefused, OperationFailed
 
+pytest_plugins = ("client.exporting",)
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
     from client.peer import Peer
 
 MAIL = "subscription Mail { mail }"
 URL = "http://api.invalid:8080/graphql"
-
-
-@pytest.fixture(scope="session")
-def exporter() -> InMemorySpanExporter:
-    """Set up an SDK, once: OpenTelemetry takes no second one."""
-    exporter, provider = InMemorySpanExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
-    return exporter
-
-
-@pytest.fixture
-def spans(exporter: InMemorySpanExporter) -> Iterator[InMemorySpanExporter]:
-    """Give what is exported during one test."""
-    exporter.clear()
-    yield exporter
-    exporter.clear()
 
 
 def named(spans: InMemorySpanExporter, name: str) -> list[ReadableSpan]:
@@ -252,5 +237,5 @@ assert {how!r} == "without an SDK" or not [name for name in sys.modules if name.
 
 @pytest.mark.parametrize("how", ["not installed", "not used", "without an SDK"])
 def test_without_the_package_or_its_use_nothing_happens(how: str) -> None:
-    """Nothing is imported where it is not installed, or the application does not use it; without an SDK nothing fails."""
+    """Nothing is imported where it is not installed or not used; without an SDK nothing fails."""
     subprocess.run([sys.executable, "-c", _WITHOUT.format(how=how)], check=True, timeout=30)
