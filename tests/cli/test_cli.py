@@ -70,7 +70,7 @@ async def test_a_wrong_password_is_one_sentence(home: Home) -> None:
 
 
 async def test_subscribe_survives_a_restart_of_the_server(home: Home) -> None:
-    """It prints one JSON object a line in a pipe, also what is said after the restart, and stops cleanly."""
+    """It prints one JSON object a line in a pipe, tells of the gap once, goes on, and stops cleanly."""
     async with home.serving("--demo") as (url, server):
         port = int(url.rpartition(":")[2])
         await home.run("login", "alice", "-s", url, given="alice123\n")
@@ -82,6 +82,7 @@ async def test_subscribe_survives_a_restart_of_the_server(home: Home) -> None:
             await listener.line(r"connection lost \(1012 Service restart\)", stream="err")
             async with home.serving("--demo", port=port):
                 await listener.line("connected as alice", stream="err")
+                await listener.line("^gap: events may have been missed: ", stream="err")
                 await home.run("query", ADD, "-v", '{"text": "after"}', "-s", url)
                 after = await listener.line("after")
                 stopped = await listener.stop(signal.SIGINT)
@@ -90,6 +91,27 @@ async def test_subscribe_survives_a_restart_of_the_server(home: Home) -> None:
     assert json.loads(after) == {"messageAdded": {"from": "alice", "text": "after"}}
     assert stopped.code == 130
     assert "Traceback" not in stopped.err
+    assert "gap" not in stopped.err
+    assert "connected" not in stopped.err
+
+
+async def test_subscribe_goes_on_after_a_cursor(home: Home) -> None:
+    """It says at the end where it was; what was said meanwhile comes first, the next time."""
+    async with home.serving("--demo") as (url, _):
+        await home.run("login", "alice", "-s", url, given="alice123\n")
+        async with home.running("subscribe", MESSAGE_ADDED, "-s", url) as listener:
+            await listener.line("connected as alice", stream="err")
+            await home.run("query", ADD, "-v", '{"text": "first"}', "-s", url)
+            await listener.line("first")
+            stopped = await listener.stop(signal.SIGINT)
+        cursor = re.findall(r"--after (\S+)", stopped.err)[0]
+        await home.run("query", ADD, "-v", '{"text": "meanwhile"}', "-s", url)
+        async with home.running("subscribe", MESSAGE_ADDED, "--after", cursor, "-s", url) as listener:
+            line = await listener.line("text")
+            stopped = await listener.stop(signal.SIGINT)
+
+    assert json.loads(line) == {"messageAdded": {"from": "alice", "text": "meanwhile"}}
+    assert "gap" not in stopped.err
 
 
 async def test_frames_show_everything_but_the_token(home: Home) -> None:

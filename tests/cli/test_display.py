@@ -13,9 +13,9 @@ import pytest
 
 from cli.running import WITHIN, Home
 from gqlink.auth import Identity
-from gqlink.cli.display import frame_line, print_table, readable, state_note, visible
+from gqlink.cli.display import frame_line, gap_note, print_table, readable, state_note, visible
 from gqlink.cli.serve import describe_event
-from gqlink.client import LinkPhase, LinkState, SocketFrame
+from gqlink.client import Gap, LinkPhase, LinkState, SocketFrame
 from gqlink.server import SocketEvent
 
 if TYPE_CHECKING:
@@ -109,6 +109,13 @@ def test_a_frame_is_a_line_as_developer_tools_show_it() -> None:
 def test_a_state_that_matters_is_said(state: LinkState, note: str) -> None:
     """Who the connection speaks for, and when it will be tried again."""
     assert note in (state_note(state) or "")
+
+
+@pytest.mark.parametrize(("missed", "number"), [(None, "events"), (3, "3 events")])
+def test_a_gap_is_one_line(missed: int | None, number: str) -> None:
+    """How many are missing, where that is known, and why nobody can say more."""
+    note = gap_note(Gap("the server was restarted", missed=missed))
+    assert note == f"gap: {number} may have been missed: the server was restarted"
 
 
 def test_a_state_that_does_not_matter_is_not_said() -> None:

@@ -14,10 +14,11 @@ from rich.markup import escape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gqlink.client import LinkState, SocketFrame
+    from gqlink.client import Gap, LinkState, SocketFrame
 
 __all__ = (
     "frame_line",
+    "gap_note",
     "print_event",
     "print_frame",
     "print_note",
@@ -130,3 +131,8 @@ def state_note(state: LinkState) -> str | None:
             return f"connection lost{why}, next attempt in {state.retry_in or 0:.1f} s"
         case _:
             return None
+
+
+def gap_note(gap: Gap) -> str:
+    """Return what a person wants to know of a place where events may be missing."""
+    return f"gap: {'events' if gap.missed is None else f'{gap.missed} events'} may have been missed: {gap.reason}"
