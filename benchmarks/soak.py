@@ -59,12 +59,14 @@ class Person:
         names: The two accounts that it is logged in as by turns.
         name: The present one; None from a `logout` that has returned to the next `login`.
         generation: Counts the logouts: what is heard belongs to one.
+        speaks: Whether the login has succeeded, and no logout has begun.
     """
 
     account: PasswordLogin
     names: tuple[str, str]
     name: str | None = None
     generation: int = 0
+    speaks: bool = False
 
 
 @dataclass(slots=True)
@@ -117,7 +119,7 @@ class Talker:
     async def say(self, words: str) -> None:
         """Say something; where the outcome is unknown, ask again with the same id until it is known."""
         name = self.person.name
-        if name is None:
+        if name is None or not self.person.speaks:
             return
         client_id = f"{self.number}-{len(self.sent)}"
         sent = self.sent[client_id] = Sent(client_id, name, words, self.room)
@@ -171,10 +173,11 @@ class Talker:
 
     async def _speak(self) -> None:
         period = self._soak.options.clients / self._soak.options.messages
-        while True:
-            await asyncio.sleep(self._soak.chance.uniform(0, 2 * period))
-            if self._soak.sending:
-                await self.say(f"{self.number} says {len(self.sent)}")
+        async with asyncio.TaskGroup() as saying:
+            while True:
+                await asyncio.sleep(self._soak.chance.uniform(0, 2 * period))
+                if self._soak.sending:  # whether or not the last one has been answered
+                    saying.create_task(self.say(f"{self.number} says {len(self.sent)}"))
 
 
 async def come_and_go(person: Person, soak: Soak) -> None:
@@ -184,6 +187,7 @@ async def come_and_go(person: Person, soak: Soak) -> None:
         await asyncio.sleep(soak.chance.uniform(0.5, 1.5) * soak.options.stay_seconds)
         if not soak.sending:
             return
+        person.speaks = False
         with suppress(GqlinkError):  # the server may be away; the client has logged out all the same
             await person.account.logout()
         person.name, person.generation = None, person.generation + 1
@@ -201,6 +205,7 @@ async def log_in(person: Person, name: str, soak: Soak) -> None:
             await asyncio.sleep(1.0)
         else:
             soak.logins += 1
+            person.speaks = True
             return
 
 
@@ -288,7 +293,7 @@ async def watch(server: Server, talkers: list[Talker], *, began_at: float) -> li
 
 async def last_word(talkers: list[Talker]) -> None:
     """Say one last thing in each room, and wait until all in it have heard it."""
-    words = {talker.room: talker for talker in talkers if talker.person.name is not None}
+    words = {talker.room: talker for talker in talkers if talker.person.speaks}
     await asyncio.gather(*(talker.say("the last word") for talker in words.values()))
     deadline = time.monotonic() + PATIENCE
     for talker in talkers:
@@ -335,7 +340,7 @@ async def run(options: argparse.Namespace, directory: Path, port: int) -> int:
     for coming in comings:
         coming.cancel()
     await asyncio.gather(*comings, return_exceptions=True)
-    await asyncio.gather(*(log_in(person, person.names[0], soak) for person in people if person.name is None))
+    await asyncio.gather(*(log_in(person, person.names[0], soak) for person in people if not person.speaks))
     await asyncio.sleep(20.0)  # what was under way has its outcome
     await last_word(talkers)
     watching.cancel()

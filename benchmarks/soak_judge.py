@@ -164,6 +164,8 @@ def _judge_saying(rows: list[tuple[Any, ...]], sent: Sequence[Sent]) -> Counter[
         found = stored[message.author, message.client_id]
         wrong["stored twice"] += len(found) > 1
         wrong["stored as somebody else"] += any(author != message.author for author in authors[message.client_id])
+        if any(author != message.author for author in authors[message.client_id]):
+            print(f"  for somebody else: {message}, stored for {authors[message.client_id]}")
         if message.answer is not None:
             row = (int(message.answer["id"]), message.answer["clientId"], message.answer["from"])
             right = [each for each in found if each[:3] == row and each[3:] == (message.room, message.text)]

@@ -38,17 +38,19 @@ class Asking:
         crossing: Whether another socket carries the subscription as well.
     """
 
-    __slots__ = ("_addition", "_continuity", "_crossing", "_owes", "_queue", "_timer")
+    __slots__ = ("_addition", "_continuity", "_crossing", "_queue", "_timer", "owes", "unproved")
 
     def __init__(
-        self, continuity: Continuity, queue: EventQueue, *, addition: AckAddition | None, crossing: bool
+        self, continuity: Continuity, queue: EventQueue, *, addition: AckAddition | None, crossing: bool, owes: bool
     ) -> None:
         continuity.speak_for(addition)
         self._continuity = continuity
         self._queue = queue
         self._addition = addition
         self._crossing = crossing
-        self._owes = continuity.owes_proof and not crossing
+        self.owes = owes or (continuity.owes_proof and not crossing)
+        # Where a second socket begins that could not go on from the last event; the first one may have come so far.
+        self.unproved: str | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def ask(self, message: Request) -> Request:
@@ -58,14 +60,15 @@ class Asking:
             message: As its subscriber asks it.
         """
         cursor = self._continuity.cursor
-        if self._owes and (cursor is None or self._addition is None):
+        if self.owes and (cursor is None or self._addition is None):
             message = self._resume(message)
         if self._addition is None:
             self._begin()
             return message
         if not self._crossing:
             self._continuity.show(SubscriptionPhase.STARTING)
-        self._timer = asyncio.get_running_loop().call_later(_LIVE_SECONDS, self._begin)
+        if not self._continuity.resumable:  # a source that has said once that it is live will say so again
+            self._timer = asyncio.get_running_loop().call_later(_LIVE_SECONDS, self._begin)
         return msgspec.structs.replace(message, extensions=request_extensions(cursor))
 
     def takes(self, result: ExecutionResult) -> bool:
@@ -73,19 +76,26 @@ class Asking:
         self.close()
         position = None if self._addition is None else read_position(result.extensions)
         if position is None or position.recovered is None or result.data is not None or result.errors:
-            if self._owes:
-                self._continuity.cursor = None
+            if self.owes:
                 self._continuity.break_off(_LOST)
+                self._continuity.cursor = None
             self._begin()
             return False
-        if self._owes and not position.recovered:
-            self._continuity.break_off(_NOT_KEPT)
+        if not position.recovered:
+            if self.owes:
+                self.break_off()
+            elif self._crossing and self._continuity.cursor not in {None, position.cursor}:
+                self.unproved = position.cursor
         self._begin(position)
         return True
 
-    def arrive(self) -> None:
-        """Take note that no other socket carries the subscription any more."""
-        self._owes = self._continuity.owes_proof
+    def break_off(self) -> None:
+        """Say that there is a gap: the server no longer has what came after the last event."""
+        self._continuity.break_off(_NOT_KEPT)
+
+    def lose(self) -> None:
+        """Take note that the other socket was lost, before this one was known to be live."""
+        self.owes = self._continuity.owes_proof
 
     def close(self) -> None:
         """Wait no longer; harmless when it is over."""
@@ -95,12 +105,12 @@ class Asking:
 
     def _begin(self, position: EventPosition | None = None) -> None:
         """Take the subscription for live, whether or not the server has said so."""
-        self._continuity.live(position, crossing=self._crossing and not self._owes)
+        self._continuity.live(position, crossing=self._crossing and not self.owes)
         self._queue.begin()
 
     def _resume(self, message: Request) -> Request:
         """Ask from the last event on by the application's own means, or say that there is a gap."""
-        self._owes = False
+        self.owes = False
         variables = self._continuity.variables()
         if variables is None:
             self._continuity.cursor = None

@@ -50,6 +50,17 @@ class CatchingUp:
             return None
         return cls(options.catch_up, key=options.key, run=run)
 
+    def discard(self, *, everything: bool) -> None:
+        """Forget what nobody has had yet.
+
+        Args:
+            everything: Also what the consumer has had: what comes next is for somebody else.
+        """
+        self._caught.clear()
+        if everything:
+            self._seen.clear()
+            self._last = None
+
     def next(self) -> Event | None:
         """Return the next of the events that were missed, if one is left."""
         if not self._caught:
@@ -83,6 +94,7 @@ class CatchingUp:
             _log.exception("catching up failed")
             return replace(gap, reason=f"{gap.reason}, and catching up failed")
         keys = [self._key_of(event) for event in events]
+        self._caught.clear()
         self._caught.extend(
             event for event, key in zip(events, keys, strict=True) if key is None or key not in self._seen
         )

@@ -104,7 +104,9 @@ class Continuity:
         "cursor",
         "gaps",
         "last",
+        "lives",
         "remembers",
+        "resumable",
         "spans",
         "taken",
         "was_live",
@@ -124,7 +126,9 @@ class Continuity:
         self.last: Event | None = None
         self.remembers = options.resume is not None
         self.was_live = False
+        self.resumable = False
         self.gaps = 0
+        self.lives = 0
         self.spans: SubscriptionSpans | None = None
         self._name = name
         self._options = options
@@ -155,27 +159,33 @@ class Continuity:
         known = subject is not _NOBODY_SAID and self._subject is not _NOBODY_SAID
         if known and subject != self._subject:
             self.forget()
+        elif subject is _NOBODY_SAID and self._subject is not _NOBODY_SAID:
+            self.cursor = self.taken = self.last = None  # from here on nobody says whose they were
+            self.lives += 1
         self._subject = subject
 
     def forget(self) -> None:
         """Begin anew: what comes next is for somebody else."""
+        self.lives += 1
         self.cursor = self.taken = self.last = None
         self.was_live = False
         self._subject = _NOBODY_SAID
 
-    def rewind(self, *, discarded: int) -> None:
+    def rewind(self, *, discarded: bool) -> None:
         """Go back to what the consumer has had.
 
         The place is kept for its subject alone; `speak_for` sees to that. Where no server says who that is, what was
         kept of the last event is forgotten now, and that events may be missing is not.
 
         Args:
-            discarded: How many events have come that the consumer will not have.
+            discarded: Whether events have come that the consumer will not have, or a gap of which it was not told.
         """
         if discarded:
             self.cursor = self.taken
         if discarded or self._subject is _NOBODY_SAID:
             self.last = None
+        if self._subject is _NOBODY_SAID:
+            self.lives += 1
 
     def show(self, phase: SubscriptionPhase) -> None:
         """Show what the subscription is doing."""
@@ -190,6 +200,7 @@ class Continuity:
             crossing: Whether another socket still carries the subscription, and knows better.
         """
         self.was_live = True
+        self.resumable |= position is not None
         self.show(SubscriptionPhase.LIVE)
         if self.spans is not None:
             self.spans.live()

@@ -18,6 +18,7 @@ from gqlink.client.event import cursor_of, read_event
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
+    from gqlink.client.asking import Asking
     from gqlink.client.event import Event
     from gqlink.errors import GqlinkError
     from gqlink.protocol import ExecutionResult
@@ -47,7 +48,19 @@ class Crossing(Generic[C]):
         before: The crossing that `old` has come by, if what it brings may still be a copy.
     """
 
-    __slots__ = ("_heard", "_key", "_passed", "_waiting", "arrived", "before", "ended", "is_late", "new", "old")
+    __slots__ = (
+        "_heard",
+        "_key",
+        "_passed",
+        "_waiting",
+        "arrived",
+        "before",
+        "ended",
+        "is_late",
+        "new",
+        "old",
+        "unproved",
+    )
 
     def __init__(
         self, old: C, new: C, *, key: Callable[[Event], Hashable] | None, before: Crossing[C] | None = None
@@ -57,6 +70,8 @@ class Crossing(Generic[C]):
         self.before = before
         self.arrived = False
         self.ended: Ended | None = None
+        self.unproved: Asking | None = None
+        """What the new socket was asked, if it could not go on from the last event."""
         self._key = key
         self._heard: Counter[Hashable] = Counter()
         self._passed: set[str] = set()
@@ -98,9 +113,12 @@ class Crossing(Generic[C]):
         """
         cursor = cursor_of(result)
         if cursor is not None:
-            copy = cursor in self._passed
-            self._passed.discard(cursor)
-            return not copy
+            if cursor in self._passed:
+                self._passed.discard(cursor)
+                return False
+            if self.arrived:
+                self._passed.clear()  # copies come before news; where the new socket began later, none will come
+            return True
         key = self._key_of(result)
         if key is None or self._heard[key] < 1:
             return True
@@ -118,6 +136,10 @@ class Crossing(Generic[C]):
         self.before = None
         self.is_late = bool(self._passed)
         return not self.is_late
+
+    def has_passed(self, cursor: str | None) -> bool:
+        """Say whether the old socket has brought an event, and the new one has not."""
+        return cursor in self._passed
 
     def owes_copies(self) -> bool:
         """Say whether the new socket has yet to bring copies of what the old one has brought."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from gqlink.client.gaps import Gap
@@ -38,6 +39,7 @@ class EventQueue:
         "_name",
         "_over",
         "_overflow",
+        "discards",
         "dropped",
         "waiting",
     )
@@ -45,6 +47,7 @@ class EventQueue:
     def __init__(self, name: str, *, bound: int, overflow: Overflow = "fail") -> None:
         self.waiting: deque[ExecutionResult | Gap] = deque()
         self.dropped = 0
+        self.discards = 0
         self._name = name
         self._bound = bound
         self._overflow = overflow
@@ -74,6 +77,7 @@ class EventQueue:
     def put_back(self, gap: Gap) -> None:
         """Let the consumer come upon a gap again, with which it was not finished."""
         self.waiting.appendleft(gap)
+        self._wake()
 
     def finish(self, error: GqlinkError | None = None) -> None:
         """End it after what waits, with an error or without; the first ending counts."""
@@ -90,11 +94,13 @@ class EventQueue:
         """Wait until the subscription is live, or never will be."""
         await self._begun.wait()
 
-    def discard(self) -> int:
-        """Forget what waits; return how many results that were."""
-        count = sum(not isinstance(each, Gap) for each in self.waiting)
+    def discard(self) -> tuple[int, Gap | None]:
+        """Forget what waits; return how many results that were, and the gaps among them, as one."""
+        gaps = [each for each in self.waiting if isinstance(each, Gap)]
+        count = len(self.waiting) - len(gaps)
         self.waiting.clear()
-        return count
+        self.discards += 1
+        return count, reduce(_joined, gaps) if gaps else None
 
     async def get(self) -> ExecutionResult | Gap:
         """Wait for the next result, or the next gap.
@@ -126,7 +132,10 @@ class EventQueue:
             self.finish(SubscriberLagging(self._name, buffered=results))
             return False
         if self._overflow == "latest":
-            self.dropped += self.discard()
+            gaps = [each for each in self.waiting if isinstance(each, Gap)]
+            self.dropped += len(self.waiting) - len(gaps)
+            self.waiting.clear()
+            self.waiting.extend([reduce(_joined, gaps)] if gaps else [])
             return True
         self._drop_oldest()
         return True

@@ -67,13 +67,13 @@ class Handover:
         else:
             self.finish()
 
-    def finish(self) -> None:
+    def finish(self, *, lost: bool = False) -> None:
         """Hear the new socket from here on; harmless when it is over."""
         if not self.running:
             return
         self._end(succeeded=True)
         for crossing in self._crossings:
-            self._operations.arrive(crossing)
+            self._operations.arrive(crossing, lost=lost)
         # What the old socket brought last may still be on its way over the new one; then the keys have done their duty.
         self._timer = self._clock.call_at(self._clock.now() + self._overlap_seconds, self._forget)
 

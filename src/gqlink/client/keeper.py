@@ -86,6 +86,8 @@ class Keeper:
         self._eager = False
         self._closed = False
         self._pausing = False
+        self._not_before = 0.0
+        self._lost: Ending | None = None
         self._resting = False
         self._next: Credential | None = None
         self._credential: Credential | None = None
@@ -196,6 +198,8 @@ class Keeper:
     async def _serve(self) -> bool:
         """Serve whoever needs a connection, to the end; whether there is somebody to begin anew for."""
         try:
+            if self._lost is not None and self._clock.now() < self._not_before:
+                await self._pause(self._lost)  # nobody needed the next one then; whoever comes now waits as well
             while await self._continue():
                 ending = await self._connection()
                 if ending is None:
@@ -338,19 +342,31 @@ class Keeper:
         if refused and credential is not None and await self._presenter.has_another(credential):
             ending = replace(ending, verdict=Verdict.REFRESH)  # what was revoked is not what holds now
         delay = self._recovery.after(ending, credential=credential, lived_out=self._lived_out)
-        if delay is None or not (self._operations or self._eager):
+        if delay is None:
             return
+        self._not_before, self._lost = self._clock.now() + delay, ending
+        if self._operations or self._eager:
+            await self._pause(ending)
+        if not ending.dialled:
+            self._lost = None  # no server has failed: whoever asks next need not wait
+
+    async def _pause(self, ending: Ending) -> None:
+        """Wait until there may be another connection, or nobody needs one.
+
+        Args:
+            ending: How the last one ended.
+        """
+        delay = self._not_before - self._clock.now()
         if self._followers:
             self._part("the credential changed and the connection was lost")
             await self._sockets.wait_gone()
         self._board.show(LinkPhase.WAITING, retry_in=delay, code=ending.code, reason=ending.reason)
         self._pausing = True
         self._followers.settle()  # there is no socket: the next one asks for the credential anyway
-        until = self._clock.now() + delay
         try:
             await asyncio.sleep(0)  # however short the delay: a failure that comes at once must not hold the loop
-            while self._clock.now() < until and (self._operations or self._eager):
-                await self._wait(until=until)
+            while self._clock.now() < self._not_before and (self._operations or self._eager):
+                await self._wait(until=self._not_before)
         finally:
             self._pausing = False
 

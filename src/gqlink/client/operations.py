@@ -206,14 +206,21 @@ class Operations:
         old.crossing = second.crossing = crossing = Crossing(old, second, key=key, before=old.crossing)
         return crossing
 
-    def arrive(self, crossing: Crossing[Carriage]) -> None:
-        """Hear the new socket from here on, the old one no more; what the new one has brought comes first."""
-        if crossing.arrived:
-            return
+    def arrive(self, crossing: Crossing[Carriage], *, lost: bool = False) -> None:
+        """Hear the new socket from here on, the old one no more; what the new one has brought comes first.
+
+        Args:
+            crossing: Of one subscription.
+            lost: Whether the old socket was lost, and not left.
+        """
         operation = crossing.old.operation
+        if crossing.arrived or operation not in self._running:
+            return
         self._drop(crossing.old)
-        if crossing.new.asking is not None:
-            crossing.new.asking.arrive()
+        if crossing.new.asking is not None and lost:
+            crossing.new.asking.lose()
+        if crossing.unproved is not None and not crossing.has_passed(crossing.unproved.unproved):
+            crossing.unproved.break_off()
         for result in crossing.arrive():
             self._accept(operation, result)
         if crossing.ended is not None:
@@ -247,15 +254,28 @@ class Operations:
         if carriage.asking is not None:
             asking, carriage.asking = carriage.asking, None
             if asking.takes(result):
+                self._go_live(carriage, asking)
                 return True
         crossing = carriage.crossing
         if crossing is not None and not crossing.passes(carriage, result):
-            if crossing.holds(self._buffer):
+            if crossing.holds(operation.options.buffer or self._buffer):
                 self.arrive(crossing)
             if crossing.is_late and not crossing.owes_copies():
                 carriage.crossing = None
             return True
         return self._accept(operation, result)
+
+    def _go_live(self, carriage: Carriage, asking: Asking) -> None:
+        """Take note of where a second socket begins: what that proves shows when the first one has been left."""
+        crossing = carriage.crossing
+        if crossing is None or carriage is not crossing.new:
+            return
+        if not crossing.arrived:
+            crossing.unproved = asking if asking.unproved is not None else None
+            if crossing.old.asking is not None:
+                self.arrive(crossing)  # the old one has said nothing yet: it would come behind this one
+        elif asking.unproved is not None and not crossing.has_passed(asking.unproved):
+            asking.break_off()
 
     def completed(self, identifier: str) -> None:
         """The server ended one."""
@@ -314,14 +334,16 @@ class Operations:
         """
         total = 0
         for operation in self._buffered:
-            count = operation.queue.discard()
+            count, gap = operation.queue.discard()
             total += count
             if operation.continuity is None:
                 continue
-            if operation.carriages and count:
+            if operation.carriages and gap is not None:
+                operation.continuity.break_off(f"{gap.reason}; what came after it was discarded: {why}")
+            elif operation.carriages and count:
                 operation.continuity.break_off(f"they were discarded: {why}", missed=count)
             elif not operation.carriages:
-                operation.continuity.rewind(discarded=count)
+                operation.continuity.rewind(discarded=count > 0 or gap is not None)
         if total:
             log_event("discarded", "%d events that nobody had taken were discarded: %s", total, why, missed=total)
 
@@ -335,7 +357,11 @@ class Operations:
             operation.queue.begin()
         else:
             carriage.stay = None if operation.continuity.spans is None else operation.continuity.spans.stay(socket)
-            carriage.asking = Asking(operation.continuity, operation.queue, addition=socket.addition, crossing=crossing)
+            others = [each.asking for each in operation.carriages if each is not carriage]
+            owes = any(other is not None and other.owes for other in others)
+            carriage.asking = Asking(
+                operation.continuity, operation.queue, addition=socket.addition, crossing=crossing, owes=owes
+            )
             message = carriage.asking.ask(message)
         try:
             socket.start(carriage.id, message)
@@ -364,7 +390,8 @@ class Operations:
         """Let a subscription wait for somebody to log in; what it has heard was for somebody else."""
         operation.queue.begin()  # nobody knows when that will be: whoever entered the subscription goes on
         if operation.continuity is not None:
-            operation.continuity.forget()
+            if operation.written:
+                operation.continuity.forget()
             operation.continuity.show(SubscriptionPhase.WAITING)
 
     def _ends_later(self, carriage: Carriage, ended: Ended) -> bool:

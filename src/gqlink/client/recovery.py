@@ -112,6 +112,14 @@ class Recovery:
                     self.remember(ending.error, credential)
                 raise ending.error
 
+    def spare_failed(self, ending: Ending) -> float:
+        """Count a second socket that failed, which a renewal wanted; return when another one may be tried.
+
+        Args:
+            ending: How it ended.
+        """
+        return self._backoff.spare_failed(now=self._settings.clock.now(), retry_after=ending.retry_after)
+
     def forget(self) -> None:
         """Start anew, after giving up; a credential that was refused in so many words stays refused."""
         self._backoff.reset()

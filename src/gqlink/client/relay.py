@@ -362,7 +362,7 @@ class Relay:
         between = handover is not None and handover.running and socket in {handover.old, handover.new}
         if handover is not None and between:
             if socket is handover.old:
-                handover.finish()
+                handover.finish(lost=True)
             else:
                 handover.turn_back()
                 self._live = handover.old

@@ -70,12 +70,13 @@ class RenewalSchedule:
         """Say whether the moment has come."""
         return self.due is not None and now >= self.due
 
-    def failed(self, *, now: float, chance: float) -> None:
+    def failed(self, *, now: float, chance: float, earliest: float = -math.inf) -> None:
         """Try again after a pause, as long as the credential lives; where its end is unknown, ever more rarely.
 
         Args:
             now: The current time.
             chance: A random number from 0 to 1.
+            earliest: Not before this moment, even if that is too late.
         """
         left = self._left(now)
         if left <= 0.0:
@@ -83,7 +84,8 @@ class RenewalSchedule:
             return
         window = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures, 64))
         self._failures += 1
-        self.due = now + max(_SHORTEST_PAUSE, min(window * (0.5 + chance / 2), left / 3))
+        pause = max(_SHORTEST_PAUSE, min(window * (0.5 + chance / 2), left / 3))
+        self.due = max(now + pause, earliest)
 
     def give_up(self) -> None:
         """Try no more: the end of the credential is the server's to say."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -75,6 +76,7 @@ class Renewer:
         self._news = asyncio.Event()
         self._nudged = False
         self._seq = 0
+        self._not_before = -math.inf
         self._outcome: RenewalOutcome | None = None
         self.candidate: Credential | None = None
         self.schedule = self._plan(self._left_since_ack())
@@ -100,7 +102,7 @@ class Renewer:
             while await self._wait_due():
                 result = await self._try()
                 if result is not _Result.DONE:
-                    self.schedule.failed(now=self._clock.now(), chance=self._clock.chance())
+                    self.schedule.failed(now=self._clock.now(), chance=self._clock.chance(), earliest=self._not_before)
                 if result is _Result.REFUSED:
                     self.schedule.give_up()
         except Exception:  # noqa: BLE001 -- a bug must not take the socket with it, which is alive
@@ -218,6 +220,7 @@ class Renewer:
     def _judge(self, ending: Ending, credential: Credential) -> _Result:
         code, reason = ending.code, ending.reason
         log_event("not_renewed", "no second socket for a renewal: %s", ending.error, code=code, reason=reason)
+        self._not_before = self._recovery.spare_failed(ending)
         if ending.verdict is Verdict.REFRESH or ending.refusal:
             self._recovery.remember(ending.error, credential)
             return _Result.REFUSED

@@ -113,6 +113,23 @@ class Backoff:
             return wanted
         return max(wanted, self._failed_at[0] + _PERIOD_SECONDS - now)
 
+    def spare_failed(self, *, now: float, retry_after: float | None = None) -> float:
+        """Count a second connection that failed, for which nobody waits: half of those of a minute may be such.
+
+        Args:
+            now: The present time, in seconds of a monotonic clock.
+            retry_after: For how many seconds the server asks its clients to stay away.
+
+        Returns:
+            When there may be another one.
+        """
+        self._failed_at.append(now)
+        half = max(1, self._retry.per_minute // 2)
+        earliest = now + (retry_after or 0.0)
+        if len(self._failed_at) < half:
+            return earliest
+        return max(earliest, self._failed_at[-half] + _PERIOD_SECONDS)
+
     def reset(self) -> None:
         """Forget the failures in a row; those of the last minute stay what they are."""
         self.failures = 0

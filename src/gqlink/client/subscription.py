@@ -40,6 +40,8 @@ class SocketSubscription:
     __slots__ = (
         "__weakref__",
         "_catching_up",
+        "_filled",
+        "_heeded",
         "_loop",
         "_on_gap",
         "_operation",
@@ -64,6 +66,8 @@ class SocketSubscription:
         self._operation: Operation | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over = False
+        self._filled: Gap | None = None
+        self._heeded = (0, 0)
         # What waits for the consumer, once it may be handed on as it is.
         self._waiting: deque[ExecutionResult | Gap] | None = None
 
@@ -106,7 +110,7 @@ class SocketSubscription:
                 waiting.popleft()
                 return Event(first.data, first.errors or ())
         operation = self._begin()
-        found = None if self._catching_up is None else self._catching_up.next()
+        found = self._next_caught(operation)
         while found is None:
             try:
                 # Most of the time something waits: to take it costs less than to wait for nothing.
@@ -121,23 +125,45 @@ class SocketSubscription:
                 found = await self._meet(operation, item)
         return found
 
+    def _next_caught(self, operation: Operation) -> Event | None:
+        """Return the next event that a query brought, if one is left, and no gap stands before it."""
+        if self._catching_up is None:
+            return None
+        self._heed(operation)
+        waiting = operation.queue.waiting
+        return None if waiting and waiting[0] is self._filled else self._catching_up.next()
+
+    def _heed(self, operation: Operation) -> bool:
+        """Forget what was caught up with when what waits was forgotten; whether that is so."""
+        assert operation.continuity is not None
+        assert self._catching_up is not None
+        before, self._heeded = self._heeded, (operation.queue.discards, operation.continuity.lives)
+        if before != self._heeded:
+            self._catching_up.discard(everything=before[1] != self._heeded[1])
+        return before != self._heeded
+
     def _read(self, operation: Operation, result: ExecutionResult) -> Event | None:
         """Return a result as an event; None where it has been caught up with."""
         event = read_event(result)
         if event.cursor is not None and operation.continuity is not None:
             operation.continuity.taken = event.cursor
-        if self._catching_up is not None and not self._catching_up.is_news(event):
-            return None
+        if self._catching_up is not None:
+            self._heed(operation)
+            if not self._catching_up.is_news(event):
+                return None
         return event
 
     async def _meet(self, operation: Operation, gap: Gap) -> Event | None:
         """Do what is to be done about a gap; whoever is cancelled meanwhile comes to it again."""
         try:
-            if self._catching_up is not None:
+            if self._catching_up is not None and gap is not self._filled:
+                self._heed(operation)
                 rest = await self._catching_up.fill(gap)
+                if self._heed(operation):
+                    return None  # it was for somebody else, or will be asked for again
                 if rest is None:
                     return self._catching_up.next()
-                gap = rest
+                gap = self._filled = rest
             if callable(self._on_gap):
                 answer = self._on_gap(gap)
                 if inspect.isawaitable(answer):
@@ -150,7 +176,9 @@ class SocketSubscription:
         if self._on_gap == "raise":
             await self.aclose()
             raise ContinuityLost(gap.reason, after=gap.after, missed=gap.missed)
-        return Event(None, gap=gap) if self._on_gap == "yield" else None
+        if self._on_gap == "yield":
+            return Event(None, gap=gap)
+        return None if self._catching_up is None else self._catching_up.next()
 
     def _begin(self) -> Operation:
         if self._operation is None:
