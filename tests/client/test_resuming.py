@@ -85,19 +85,19 @@ async def test_entering_waits_until_the_subscription_is_live(cursors: Peer, monk
     cursors.script.hold_live = True
     async with Client(WebSocketLink(cursors.url, auth=Source("alice-1"))) as client:
         events = client.subscribe(SUBSCRIPTION)
-        assert events.state.phase is SubscriptionPhase.WAITING
+        assert events.state.phase == "waiting"
         entering = asyncio.ensure_future(events.__aenter__())
         await until(lambda: cursors.operations)
         await turns()
         assert not entering.done()
-        assert events.state.phase is SubscriptionPhase.STARTING
+        assert events.state.phase == "starting"
         _, identifier, request = cursors.operations[0]
         cursors.sockets[0].go_live(identifier, request)
         cursors.sockets[0].flush()
         await entering
-        assert events.state.phase is SubscriptionPhase.LIVE
+        assert events.state.phase == "live"
         await events.aclose()
-        assert events.state.phase is SubscriptionPhase.ENDED
+        assert events.state.phase == "ended"
 
 
 async def test_a_source_that_says_nothing_is_not_waited_for_long(peer: Peer) -> None:

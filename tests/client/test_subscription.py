@@ -141,7 +141,7 @@ def test_the_first_ending_counts() -> None:
         assert queue.put(ExecutionResult(1))
         queue.finish()
         queue.finish(ConnectionLost(1006))
-        assert (await queue.get()).data == 1
+        assert await queue.get() == ExecutionResult(1)
         with pytest.raises(StopAsyncIteration):
             await queue.get()
 

@@ -78,8 +78,9 @@ class WebSocketLink:
             its `overflow` says what happens to one more.
         overlap_seconds: For how long two sockets carry every subscription, where a renewal takes a second one. It must
             be longer than the server takes from being asked to a subscription that is live, and than an event takes to
-            arrive: then none is lost, unless the first socket's line has died and nobody has noticed yet. Where our server ends the first one with its token, at most 80 % of what is left
-            of that. See `Client.subscribe`, `key`.
+            arrive: then none is lost, unless the first socket's line has died and nobody has noticed yet. Where our
+            server ends the first one with its token, at most 80 % of what is left of that. See `Client.subscribe`,
+            `key`.
         message_bytes: The most that one message from the server may have; more ends the connection with 1009.
         ssl_context: For `wss:`; None for the system's.
         proxy: The URL of an HTTP or SOCKS proxy.
