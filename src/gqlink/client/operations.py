@@ -21,7 +21,7 @@ from gqlink.client.request import OperationKind
 from gqlink.client.telemetry import log_event
 from gqlink.client.tracing import trace_subscription
 from gqlink.client.twin import twin
-from gqlink.errors import BadUserInput, LocalProtocolError, OperationFailed, OutcomeUnknown, SubjectChanged
+from gqlink.errors import BadUserInput, LocalProtocolError, OperationFailed, OutcomeUnknown, SubjectChanged, SubscriberLagging
 from gqlink.protocol import ExecutionResult
 
 if TYPE_CHECKING:
@@ -383,6 +383,8 @@ class Operations:
         if operation.queue.put(result):
             return True
         log_event("lagging", "the consumer of %s is too slow", operation.name, operation=operation.name)
+        if continuity is not None and continuity.spans is not None:
+            continuity.spans.failed(SubscriberLagging(operation.name, buffered=0))
         self.stop(operation)
         return False
 
