@@ -198,12 +198,11 @@ async def test_a_subscription_that_the_server_refuses_is_a_failed_span(peer: Pee
 
 async def test_a_subscription_whose_consumer_lags_is_a_failed_span(peer: Peer, spans: InMemorySpanExporter) -> None:
     """It is over, and not because anybody wanted that."""
-    async with Client(WebSocketLink(peer.url, auth=Source("alice-1"))) as client:
-        async with client.subscribe(MAIL, buffer=1):
-            await subscribed(peer)
-            peer.publish(1)
-            peer.publish(2)
-            await until(lambda: named(spans, "subscription Mail"))
+    async with Client(WebSocketLink(peer.url, auth=Source("alice-1"))) as client, client.subscribe(MAIL, buffer=1):
+        await subscribed(peer)
+        peer.publish(1)
+        peer.publish(2)
+        await until(lambda: named(spans, "subscription Mail"))
     (span,) = named(spans, "subscription Mail")
     assert (span.status.status_code, known(span)["error.type"]) == (StatusCode.ERROR, "SubscriberLagging")
 

@@ -21,7 +21,14 @@ from gqlink.client.request import OperationKind
 from gqlink.client.telemetry import log_event
 from gqlink.client.tracing import trace_subscription
 from gqlink.client.twin import twin
-from gqlink.errors import BadUserInput, LocalProtocolError, OperationFailed, OutcomeUnknown, SubjectChanged, SubscriberLagging
+from gqlink.errors import (
+    BadUserInput,
+    LocalProtocolError,
+    OperationFailed,
+    OutcomeUnknown,
+    SubjectChanged,
+    SubscriberLagging,
+)
 from gqlink.protocol import ExecutionResult
 
 if TYPE_CHECKING:
