@@ -167,7 +167,7 @@ async def test_a_service_renews_its_token_and_misses_nothing(
         if subprotocol == "graphql-ws":
             await eventually(lambda: sum(frame.type == "start" for frame in frames) == 2)
             await say(server, ["while both sockets carry it"])
-            await eventually(lambda: sum(frame.type == "data" for frame in frames) == 3)
+            await eventually(lambda: sum(frame.type == "data" for frame in frames) >= 5)  # each begins with one
             clock.advance(2.5)
         await eventually(lambda: states[-1].renewed == 1)
         await say(server, ["after"])
