@@ -278,7 +278,7 @@ async def watch(server: Server, talkers: list[Talker], *, began_at: float) -> li
         while True:
             await asyncio.sleep(10)
             memory.append((resident("self"), server.megabytes))
-            if len(memory) % 6 == 0:
+            if len(memory) % 6 == 4:  # between two restarts
                 heard = sum(talker.heard.count for talker in talkers)
                 sent = sum(len(talker.sent) for talker in talkers)
                 live = sum(talker.link.state.phase == "live" for talker in talkers)
