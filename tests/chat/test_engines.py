@@ -3,13 +3,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from gqlink.chat import database
 from gqlink.chat.database import open_sqlite_engine
 from gqlink.chat.engines import SQLITE_READERS, AsyncEngines, SqliteEngines
 
@@ -88,7 +90,7 @@ async def test_a_reader_that_is_cancelled_leaves_the_connection_usable(engines: 
     assert await engines.read(count) == 0
 
 
-async def test_closing_waits_for_what_has_begun(sqlite: SqliteEngines, url: URL) -> None:
+async def test_closing_waits_for_what_has_begun_in_a_thread(sqlite: SqliteEngines, url: URL) -> None:
     """Also when whoever asked for it has gone."""
     begun = threading.Event()
     goes_on = threading.Event()
@@ -108,6 +110,21 @@ async def test_closing_waits_for_what_has_begun(sqlite: SqliteEngines, url: URL)
     with sqlite3.connect(str(url.database)) as connection:
         assert connection.execute("SELECT word FROM words").fetchall() == [("late",)]
     connection.close()
+
+
+async def test_closing_waits_for_whatever_has_begun(engines: Engines) -> None:
+    """Reads and writes come to their end, and their connections are closed with the others."""
+    await engines.read(count)
+    begun = [
+        asyncio.create_task(engines.write(run("INSERT INTO words VALUES ('a')"))),
+        asyncio.create_task(engines.read(count)),
+    ]
+    await asyncio.sleep(0)
+    await engines.aclose()
+    ended = [task.done() for task in begun]
+    await asyncio.wait(begun)
+    await engines.aclose()  # which closes what was left open, were it not for the first time
+    assert ended == [True, True]
 
 
 async def test_nobody_waits_to_read_while_somebody_writes(sqlite: SqliteEngines) -> None:
@@ -138,6 +155,48 @@ async def test_two_processes_take_turns_to_write(sqlite: SqliteEngines, url: URL
     finally:
         await other.aclose()
     assert await sqlite.read(count) == 20
+
+
+async def test_all_who_wait_for_another_processs_write_wait_at_the_same_time(
+    url: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each hears after `BUSY_SECONDS` that the database is locked, not after those of everybody before it."""
+    monkeypatch.setattr(database, "BUSY_SECONDS", 1)
+    sqlite = SqliteEngines(open_sqlite_engine(url))
+    try:
+        await sqlite.write(run("CREATE TABLE words (word TEXT)"))
+        with closing(sqlite3.connect(str(url.database), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            writes = [asyncio.create_task(sqlite.write(run("INSERT INTO words VALUES ('a')"))) for _ in range(30)]
+            refused, waiting = await asyncio.wait(writes, timeout=15)
+            other.execute("ROLLBACK")
+        assert not waiting
+        assert all(isinstance(each.exception(), OperationalError) for each in refused)
+    finally:
+        await sqlite.aclose()
+
+
+@pytest.fixture
+async def children(sqlite: SqliteEngines) -> SqliteEngines:
+    """With a table in which a commit can fail: what a child refers to is looked for only then."""
+    reference = "REFERENCES words (word) DEFERRABLE INITIALLY DEFERRED"
+    await sqlite.write(run(f"CREATE TABLE children (word TEXT {reference})"))
+    return sqlite
+
+
+async def test_a_commit_that_fails_leaves_nothing_locked(children: SqliteEngines, url: URL) -> None:
+    """What could not be committed is undone at once: other processes can write, also before the next write here."""
+    with pytest.raises(IntegrityError):
+        await children.write(run("INSERT INTO children VALUES ('orphan')"))
+    with closing(sqlite3.connect(str(url.database), timeout=0.05)) as other, other:
+        other.execute("INSERT INTO words VALUES ('a')")
+
+
+async def test_a_commit_that_fails_is_no_reason_for_the_next_write_to_fail(children: SqliteEngines) -> None:
+    """One failure is one failure."""
+    with pytest.raises(IntegrityError):
+        await children.write(run("INSERT INTO children VALUES ('orphan')"))
+    await children.write(run("INSERT INTO words VALUES ('a')"))
 
 
 async def test_a_connection_that_broke_is_replaced(sqlite: SqliteEngines) -> None:

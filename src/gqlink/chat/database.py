@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +30,7 @@ DRIVERS: Final = {
 }
 BUSY_SECONDS: Final = 5
 WRITING: Final = {"gqlink_writing": True}  # the execution options of a connection that writes
+ASKED_AT: Final = "gqlink_asked_at"  # in a connection's `info`: when its work was asked for, in monotonic seconds
 
 
 def database_url(data_dir: Path, *, given: str | None) -> URL:
@@ -117,7 +119,15 @@ def _teach_sqlite(engine: Engine, *, foreign_keys: bool) -> None:
         # Writers queue up at the start: a transaction that reads first and then writes can fail at once, without
         # waiting, when another wrote in between. Readers run single statements and need no transaction.
         if connection.get_execution_options().get("gqlink_writing"):
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {_milliseconds_left(connection)}")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     event.listen(engine, "connect", configure)
     event.listen(engine, "begin", begin)
+
+
+def _milliseconds_left(connection: Connection) -> int:
+    """Say how long work may still wait for another process: what waited in a queue before it has waited already."""
+    now = time.monotonic()
+    asked_at: float = connection.info.get(ASKED_AT, now)
+    return max(0, round((asked_at + BUSY_SECONDS - now) * 1000))

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from gqlink.chat.database import WRITING, open_async_engine, open_sqlite_engine
+from gqlink.chat.database import ASKED_AT, WRITING, open_async_engine, open_sqlite_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +102,8 @@ class _Threads:
 
     async def run(self, work: Callable[[Connection], Result]) -> Result:
         """Run work in a transaction, in one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, partial(self._run, work))
+        run = partial(self._run, work, asked_at=time.monotonic())
+        return await asyncio.get_running_loop().run_in_executor(self._executor, run)
 
     def close(self) -> None:
         """Let what has begun come to its end, then end the threads; blocks."""
@@ -109,16 +111,24 @@ class _Threads:
         for connection in self._connections:
             connection.close()
 
-    def _run(self, work: Callable[[Connection], Result]) -> Result:
+    def _run(self, work: Callable[[Connection], Result], *, asked_at: float) -> Result:
         connection = self._connection()
+        connection.info[ASKED_AT] = asked_at
         try:
             with connection.begin():
                 return work(connection)
         finally:
-            if connection.invalidated:  # it broke in a way that the next one need not suffer from
-                self._connections.discard(connection)
-                del self._own.connection
-                connection.close()
+            self._tidy(connection)
+
+    def _tidy(self, connection: Connection) -> None:
+        if connection.invalidated:  # it broke in a way that the next one need not suffer from
+            self._connections.discard(connection)
+            del self._own.connection
+            connection.close()
+        else:
+            # SQLite lets a transaction whose commit failed be mended and tried again. Nobody here does, and as long as
+            # it is open no other process can write; where there is none, this does nothing.
+            connection.connection.rollback()
 
     def _connection(self) -> Connection:
         connection: Connection | None = getattr(self._own, "connection", None)
@@ -137,7 +147,7 @@ class AsyncEngines:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._reads: set[asyncio.Task[Any]] = set()
+        self._begun: set[asyncio.Future[Any]] = set()
 
     async def read(self, work: Callable[[Connection], Result]) -> Result:
         """See `Engines`.
@@ -146,19 +156,25 @@ class AsyncEngines:
         well; hence the shield.
         """
         task = asyncio.create_task(self._read(work))
-        self._reads.add(task)
+        self._begun.add(task)
         task.add_done_callback(self._forget)
         return await asyncio.shield(task)
 
     async def write(self, work: Callable[[Connection], Result]) -> Result:
         """See `Engines`."""
-        async with self._engine.begin() as connection:
-            return await connection.run_sync(work)
+        ended = asyncio.get_running_loop().create_future()
+        self._begun.add(ended)
+        try:
+            async with self._engine.begin() as connection:
+                return await connection.run_sync(work)
+        finally:
+            self._begun.discard(ended)
+            ended.set_result(None)
 
     async def aclose(self) -> None:
         """See `Engines`."""
-        if self._reads:
-            await asyncio.wait(self._reads)
+        if self._begun:
+            await asyncio.wait(self._begun)
         await self._engine.dispose()
 
     async def _read(self, work: Callable[[Connection], Result]) -> Result:
@@ -166,6 +182,6 @@ class AsyncEngines:
             return await connection.run_sync(work)
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._reads.discard(task)
+        self._begun.discard(task)
         if not task.cancelled():
             task.exception()  # looked at, in case that nobody is left to be told
