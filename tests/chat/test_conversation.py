@@ -2,23 +2,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
+from gqlink.chat.connection import NothingWritten
 from gqlink.chat.conversation import Conversation
+from gqlink.chat.database import open_sqlite_engine
+from gqlink.chat.engines import SqliteEngines
 from gqlink.chat.records import Message, Room
 from gqlink.chat.store import Store
 from gqlink.errors import BadUserInput, LoginRequired, StoreUnavailable, SubscriberLagging
 from gqlink.pubsub import MemoryBroker, Position
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from sqlalchemy import Connection
 
     from gqlink.pubsub import Stream
+
+Result = TypeVar("Result")
 
 
 class GatedBroker(MemoryBroker):
@@ -55,6 +65,14 @@ class FailingBroker(MemoryBroker):
         if self.broken and self.deaf:
             raise ConnectionError(topic)
         await super().reset(topic)
+
+
+class StrangelyFailingBroker(MemoryBroker):
+    """A broker in whose `publish` something is cancelled that is not the caller: a task of its driver's."""
+
+    async def publish(self, topic: str, data: object) -> Position:
+        """Fail."""
+        raise asyncio.CancelledError(topic, data)
 
 
 class FailingStore(Store):
@@ -94,14 +112,75 @@ class FailingStore(Store):
         self._answer()
         return await super().messages(room, last=last, before=before)
 
-    async def check(self) -> None:
-        """Give a sign of life, or none."""
+    async def wait_until_written(self, room: Room) -> None:
+        """Say that everything is written, or nothing."""
         self._answer()
-        await super().check()
+        await super().wait_until_written(room)
 
     def _answer(self) -> None:
         if self.failed and self.silent:
             raise StoreUnavailable from ConnectionError("still away")
+
+
+class SlowBackend(Store):
+    """The other end of a connection: it has run the statements, and commits when it may.
+
+    Args:
+        store: On whose database it works, with a connection of its own.
+    """
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store._url)
+        self._engines = SqliteEngines(open_sqlite_engine(store._url))
+        self.ran = threading.Event()
+        self.may_commit = threading.Event()
+
+    async def write(self, work: Callable[[Connection], Result]) -> Result:
+        """Run work, and commit later."""
+
+        def slowly(connection: Connection) -> Result:
+            result = work(connection)
+            self.ran.set()
+            self.may_commit.wait(10)
+            return result
+
+        return await super().write(slowly)
+
+
+class LosingStore(Store):
+    """A store that loses its connection while the database commits, which it does all the same.
+
+    Args:
+        store: The one that works.
+        backend: Where the message is.
+        locked: Whether nobody can tell, because the commit takes too long, until the test lets it go on.
+    """
+
+    def __init__(self, store: Store, backend: SlowBackend, *, locked: bool = False) -> None:
+        super().__init__(store._url)
+        self._engines = store._engines
+        self.backend = backend
+        self.locked = locked
+        self.committing: asyncio.Task[tuple[Message, bool]] | None = None
+
+    async def add_message(
+        self, words: str, *, author: str, room: Room, client_id: str | None, created_at: datetime
+    ) -> tuple[Message, bool]:
+        """Fail when the message is on its way."""
+        self.committing = asyncio.create_task(
+            self.backend.add_message(words, author=author, room=room, client_id=client_id, created_at=created_at)
+        )
+        await asyncio.to_thread(self.backend.ran.wait, 10)
+        raise StoreUnavailable from LOST
+
+    async def wait_until_written(self, room: Room) -> None:
+        """Wait; only then the backend commits."""
+        if self.locked:
+            raise StoreUnavailable from TimeoutError("the room is locked")
+        waiting = asyncio.create_task(super().wait_until_written(room))
+        await asyncio.sleep(0)
+        self.backend.may_commit.set()
+        await waiting
 
 
 class GatedStore(Store):
@@ -123,6 +202,14 @@ class GatedStore(Store):
         if self.calls == 1:
             await self.gate.wait()
         return await super().add_message(words, author=author, room=room, client_id=client_id, created_at=created_at)
+
+
+@pytest.fixture
+async def backend(store: Store) -> AsyncIterator[SlowBackend]:
+    """The database's end of a connection."""
+    backend = SlowBackend(store)
+    yield backend
+    await backend.aclose()
 
 
 @pytest.fixture
@@ -235,6 +322,29 @@ async def test_cancelling_before_storing_still_stores_and_publishes(store: Store
 
 
 @pytest.mark.usefixtures("accounts")
+@pytest.mark.parametrize("turns", [0, 1, 5])
+async def test_cancelling_before_its_turn_has_come_stores_nothing(
+    store: Store, broker: MemoryBroker, turns: int
+) -> None:
+    """Its author was told that it took too long; a message that had not even begun then is not said later."""
+    gated = GatedStore(store)
+    conversation = Conversation(gated, broker=broker)
+    first = asyncio.create_task(conversation.add_message("first", author="alice", room_id="general"))
+    await gated.reached.wait()
+    refused = asyncio.create_task(conversation.add_message("refused", author="bob", room_id="general"))
+    third = asyncio.create_task(conversation.add_message("third", author="alice", room_id="general"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    refused.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await refused
+    gated.gate.set()
+    await asyncio.gather(first, third)
+    await conversation.aclose()
+    assert [message.text for message in await store.messages(first.result().room, last=10)] == ["first", "third"]
+
+
+@pytest.mark.usefixtures("accounts")
 async def test_a_slow_message_holds_back_the_later_ones_of_its_room(store: Store, broker: MemoryBroker) -> None:
     """The order of publication is the order of ids, since one section ends before the next begins."""
     gated = GatedStore(store)
@@ -269,6 +379,36 @@ async def test_a_broker_that_fails_loses_no_message_and_listeners_are_told(
     assert not (await broker.subscribe("room:general", after=known)).recovered
     assert "message 1 is stored, but could not be published" in caplog.messages
     assert "not for the log" not in "".join(caplog.messages)
+    await conversation.aclose()
+    await broker.aclose()
+
+
+@pytest.mark.usefixtures("accounts")
+async def test_a_broker_that_is_cancelled_from_within_has_failed_too(store: Store) -> None:
+    """Nobody asked the section to end, so this is one more way not to publish: listeners are told."""
+    broker = StrangelyFailingBroker()
+    conversation = Conversation(store, broker=broker)
+    async with aclosing(await conversation.listen("general")) as heard:
+        await heard.open()
+        message = await conversation.add_message("stored", author="alice", room_id="general")
+        assert await conversation.messages("general") == [message]
+        with pytest.raises(SubscriberLagging):
+            await anext(heard)
+    await conversation.aclose()
+    await broker.aclose()
+
+
+@pytest.mark.usefixtures("accounts")
+async def test_a_section_that_is_made_to_end_ends(store: Store) -> None:
+    """As when the event loop is closed around it: then there is nobody left to be told."""
+    broker = GatedBroker()
+    conversation = Conversation(store, broker=broker)
+    caller = asyncio.create_task(conversation.add_message("hi", author="alice", room_id="general"))
+    await broker.reached.wait()
+    (section,) = conversation._sections
+    section.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
     await conversation.aclose()
     await broker.aclose()
 
@@ -312,16 +452,17 @@ async def test_what_was_stored_although_the_database_failed_is_heard_and_answere
 
 
 @pytest.mark.usefixtures("accounts")
-async def test_what_was_not_stored_is_not_heard(store: Store, broker: MemoryBroker) -> None:
-    """The database said itself that it did not, and who listens has missed nothing.
+@pytest.mark.parametrize("cause", [REFUSED, LOST, OSError("connection reset")])
+async def test_what_was_not_stored_is_not_heard(store: Store, broker: MemoryBroker, cause: Exception) -> None:
+    """The database says itself that it did not, and who listens has missed nothing.
 
     The same author may have said the same in the same moment: that is another message.
     """
-    failing = FailingStore(store, REFUSED, stores=False)
+    failing = FailingStore(store, cause, stores=False)
     conversation = Conversation(failing, broker=broker, clock=lambda: 1000.0)
     async with aclosing(await conversation.listen("general")) as heard:
         await heard.open()
-        cause, failing.cause = failing.cause, None
+        failing.cause = None
         first = await conversation.add_message("hi", author="alice", room_id="general")
         failing.cause = cause
         with pytest.raises(StoreUnavailable):
@@ -332,18 +473,55 @@ async def test_what_was_not_stored_is_not_heard(store: Store, broker: MemoryBrok
 
 
 @pytest.mark.usefixtures("accounts")
-@pytest.mark.parametrize("cause", [LOST, OSError("connection reset")])
-async def test_what_may_still_be_stored_is_told_to_listeners(
-    store: Store, broker: MemoryBroker, cause: Exception
+async def test_what_is_stored_only_after_the_connection_broke_is_heard_and_answered_too(
+    store: Store, broker: MemoryBroker, backend: SlowBackend
 ) -> None:
-    """The connection broke: a moment later the message may be there, and nobody would have heard it."""
-    conversation = Conversation(FailingStore(store, cause, stores=False), broker=broker)
+    """The database was still committing: it is waited for, and then everything is as it should be."""
+    conversation = Conversation(LosingStore(store, backend), broker=broker)
     async with aclosing(await conversation.listen("general")) as heard:
         await heard.open()
-        with pytest.raises(StoreUnavailable):
-            await conversation.add_message("hi", author="alice", room_id="general")
+        said = await conversation.add_message("late", author="alice", room_id="general", client_id="c")
+        assert await take(heard, 1) == [said] == await conversation.messages("general")
+    await conversation.aclose()
+
+
+@pytest.mark.usefixtures("accounts")
+async def test_what_takes_too_long_to_be_stored_is_told_to_listeners_when_it_is(
+    store: Store, broker: MemoryBroker, backend: SlowBackend
+) -> None:
+    """Until then nothing else can be said, for it would pass for the next; who comes back then reads it."""
+    losing = LosingStore(store, backend, locked=True)
+    conversation = Conversation(losing, broker=broker, retry_seconds=0.0)
+    async with aclosing(await conversation.listen("general")) as heard:
+        epoch = (await heard.open()).position.epoch
+        for text in ("late", "refused"):
+            with pytest.raises(StoreUnavailable):
+                await conversation.add_message(text, author="alice", room_id="general")
+        assert (await broker.position("room:general")).epoch == epoch
+        losing.locked = False
         with pytest.raises(SubscriberLagging):
             await anext(heard)
+    assert [message.text for message in await conversation.messages("general")] == ["late"]
+    await conversation.aclose()
+
+
+@pytest.mark.usefixtures("accounts")
+async def test_a_database_that_cannot_even_be_reached_has_stored_nothing(
+    store: Store, broker: MemoryBroker, tmp_path: Path
+) -> None:
+    """Not a statement was run, so there is no doubt: nobody is sent away, not even once the database is back."""
+    conversation = Conversation(store, broker=broker, retry_seconds=60.0)
+    async with aclosing(await conversation.listen("general")) as heard:
+        await heard.open()
+        away = SqliteEngines(create_engine(f"sqlite:///{tmp_path}/nowhere/chat.sqlite3"))
+        there, store._engines = store._engines, away
+        with pytest.raises(NothingWritten) as caught:
+            await conversation.add_message("never", author="alice", room_id="general")
+        assert isinstance(caught.value.__cause__, OperationalError)
+        store._engines = there
+        await away.aclose()
+        said = await conversation.add_message("said", author="alice", room_id="general")
+        assert await take(heard, 1) == [said]
     await conversation.aclose()
 
 

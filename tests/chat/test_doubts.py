@@ -21,8 +21,9 @@ class World:
         self.locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.doubts = Doubts(locks=self.locks, check=self.check, reset=self.reset, retry_seconds=retry_seconds)
 
-    async def check(self) -> None:
-        """Give a sign of life, or not."""
+    async def check(self, room_id: str) -> None:
+        """Say that everything is written, or that nobody can tell."""
+        assert self.locks[room_id].locked()
         self.checks += 1
         if self.fault is not None:
             raise self.fault

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.dialects import postgresql
 
 from gqlink.chat.records import Account, Message, Room
-from gqlink.chat.store import Store
+from gqlink.chat.store import _HOLD_ROOM, Store
+from gqlink.chat.tables import messages
 from gqlink.errors import BadUserInput, LoginRequired, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -106,6 +108,13 @@ async def test_two_stores_on_one_file_agree_on_a_client_id(store: Store, url: UR
         await second.aclose()
     assert len({message.id for message, _ in added}) == 1
     assert [is_new for _, is_new in added].count(True) == 1
+
+
+def test_postgresql_says_when_a_room_is_written() -> None:
+    """A message keeps others from having its room alone until it is committed, if its reference is looked at first."""
+    assert str(_HOLD_ROOM.compile(dialect=postgresql.dialect())).endswith(" FOR UPDATE")  # type: ignore[no-untyped-call]
+    (reference,) = messages.c.room_id.foreign_keys
+    assert (reference.column.table.name, reference.deferrable, reference.initially) == ("rooms", None, None)
 
 
 async def test_nobody_writes_for_an_account_that_is_gone(store: Store) -> None:

@@ -27,6 +27,10 @@ Result = TypeVar("Result")
 _SIGN_OF_LIFE = select(literal(1))
 
 
+class NothingWritten(StoreUnavailable):
+    """The database did not answer, and no work of a write had begun: there is nothing to look up."""
+
+
 class Database:
     """One database, as the stores work with it.
 
@@ -90,11 +94,24 @@ class Database:
             work: Runs statements. What it raises undoes them, and is raised here.
 
         Raises:
-            StoreUnavailable: The database does not answer: nothing was written.
-            IntegrityError: The tables do not allow it; likewise.
+            NothingWritten: The database cannot be reached, is locked or closed: the work was not run.
+            StoreUnavailable: The database fails. Where the connection was lost while it committed, it may have.
+            IntegrityError: The tables do not allow it: nothing was written.
         """
-        with _translated():
-            return await self._opened().write(work)
+        begun = False
+
+        def noted(connection: Connection) -> Result:
+            nonlocal begun
+            begun = True
+            return work(connection)
+
+        try:
+            with _translated():
+                return await self._opened().write(noted)
+        except StoreUnavailable as failure:
+            if begun:
+                raise
+            raise NothingWritten from failure.__cause__
 
     def _opened(self) -> Engines:
         if self._engines is None:

@@ -1,10 +1,11 @@
 """The conversation: what is said in the rooms, stored and then heard by everybody, once and in order.
 
 Storing and publishing are one section. A lock per room makes the order of publication the order of ids; the section
-runs as a task of the conversation's own, so that a caller who is cancelled (a socket that closed, a server that
-stops) can come between neither. So what is stored is published and the other way round, in one order, or the room's
-topic begins a new epoch, which is how its listeners learn that they may have missed something (`doubts`): where the
-broker fails after the message was stored, and where the database cannot say whether it was.
+runs as a task of the conversation's own, so that a caller who is cancelled (an operation that took too long, a server
+that stops) can come between neither; only what still waits for its turn is dropped. So what is stored is published and
+the other way round, in one order, or the room's topic begins a new epoch, which is how its listeners learn that they
+may have missed something (`doubts`): where the broker fails after the message was stored, and where the database cannot
+say whether it was.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from gqlink.chat.connection import NothingWritten
 from gqlink.chat.doubts import Doubts
 from gqlink.errors import BadUserInput, StoreUnavailable
 from gqlink.pubsub import Topic
@@ -58,7 +60,7 @@ class Conversation:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._newest: dict[str, int] = {}  # the greatest id that this process knows of, by room
         self._sections: set[asyncio.Task[Message]] = set()
-        self._doubts = Doubts(locks=self._locks, check=store.check, reset=self._reset, retry_seconds=retry_seconds)
+        self._doubts = Doubts(locks=self._locks, check=self._check, reset=self._reset, retry_seconds=retry_seconds)
         self._closed = False
 
     async def aclose(self) -> None:
@@ -105,7 +107,8 @@ class Conversation:
     async def add_message(self, text: str, *, author: str, room_id: str, client_id: str | None = None) -> Message:
         """Store a message and let everybody in the room hear it.
 
-        Cancelling the caller does not undo it: the message is then stored and heard all the same.
+        Messages of a room take turns. Whoever is cancelled before it is theirs has said nothing. Later it does not undo
+        anything: the message is then stored and heard all the same.
 
         Args:
             text: 1 to 4000 characters, without the white space around them.
@@ -125,13 +128,19 @@ class Conversation:
         room = await self._room(room_id)
         if self._closed:
             raise StoreUnavailable
-        section = asyncio.create_task(self._store_and_publish(text, author=author, room=room, client_id=client_id))
+        begun = asyncio.Event()
+        section = asyncio.create_task(
+            self._store_and_publish(text, author=author, room=room, client_id=client_id, begun=begun)
+        )
         self._sections.add(section)
         section.add_done_callback(self._sections.discard)
-        return await _sheltered(section)
+        return await _sheltered(section, begun=begun)
 
-    async def _store_and_publish(self, text: str, *, author: str, room: Room, client_id: str | None) -> Message:
+    async def _store_and_publish(
+        self, text: str, *, author: str, room: Room, client_id: str | None, begun: asyncio.Event
+    ) -> Message:
         async with self._locks[room.id]:
+            begun.set()
             if not await self._doubts.settle(room.id):
                 raise StoreUnavailable
             message, is_new = await self._store_message(text, author=author, room=room, client_id=client_id)
@@ -149,19 +158,19 @@ class Conversation:
             return await self._store.add_message(
                 text, author=author, room=room, client_id=client_id, created_at=created_at
             )
-        except StoreUnavailable as failure:
-            if failure.__cause__ is None:
-                raise  # it is closed
-            stored = await self._find_stored(failure, text, author=author, room=room, created_at=created_at)
+        except NothingWritten:
+            raise
+        except StoreUnavailable:
+            stored = await self._find_stored(text, author=author, room=room, created_at=created_at)
             if stored is None:
                 raise
             return stored, True
 
-    async def _find_stored(
-        self, failure: StoreUnavailable, text: str, *, author: str, room: Room, created_at: datetime
-    ) -> Message | None:
+    async def _find_stored(self, text: str, *, author: str, room: Room, created_at: datetime) -> Message | None:
         """Find the message that a store which failed may have stored all the same; where that is open, doubt it."""
         try:
+            # The connection may have been lost while the database committed, which may take it a while.
+            await self._store.wait_until_written(room)
             newest = await self._store.messages(room, last=LAST_MESSAGES)
         except StoreUnavailable:
             await self._doubts.raise_doubt(room.id)
@@ -171,17 +180,20 @@ class Conversation:
             same = (message.text, message.author.lower(), message.created_at) == (text, author.lower(), created_at)
             if same and is_new:
                 return message
-        # Where the connection was lost, what the database was told last may still take effect a moment later.
-        if getattr(failure.__cause__, "connection_invalidated", True):
-            await self._doubts.raise_doubt(room.id)
         return None
 
     async def _publish(self, message: Message) -> None:
         try:
             await self._topic(message.room.id).publish(message)
-        except Exception:
+        except (Exception, asyncio.CancelledError):
+            if _is_ending():
+                raise
+            # Somebody else's cancellation, such as of a task of the broker's driver, is one more way to fail.
             log.exception("message %d is stored, but could not be published", message.id)
             await self._doubts.raise_doubt(message.room.id)
+
+    async def _check(self, room_id: str) -> None:
+        await self._store.wait_until_written(self._rooms[room_id])
 
     async def _reset(self, room_id: str) -> None:
         await self._topic(room_id).reset()
@@ -198,13 +210,20 @@ class Conversation:
         return Topic(self._broker, f"room:{room_id}")
 
 
-async def _sheltered(section: asyncio.Task[Message]) -> Message:
+async def _sheltered(section: asyncio.Task[Message], *, begun: asyncio.Event) -> Message:
     try:
         return await asyncio.shield(section)
     except asyncio.CancelledError:
+        if not begun.is_set():
+            section.cancel()
         # Nobody waits for the outcome any more, so a failure would go unseen.
         section.add_done_callback(_report_failure)
         raise
+
+
+def _is_ending() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _report_failure(section: asyncio.Task[Message]) -> None:

@@ -29,6 +29,7 @@ DRIVERS: Final = {
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
 BUSY_SECONDS: Final = 5
+ABANDONED_SECONDS: Final = 30
 WRITING: Final = {"gqlink_writing": True}  # the execution options of a connection that writes
 ASKED_AT: Final = "gqlink_asked_at"  # in a connection's `info`: when its work was asked for, in monotonic seconds
 
@@ -76,7 +77,10 @@ def open_sqlite_engine(url: URL) -> Engine:
 
 def open_async_engine(url: URL) -> AsyncEngine:
     """Make the engine that works with a database server; it connects when it is first used."""
-    return create_async_engine(url, pool_pre_ping=True)
+    engine = create_async_engine(url, pool_pre_ping=True)
+    if url.get_backend_name() == "postgresql":
+        event.listen(engine.sync_engine, "connect", _teach_postgresql)
+    return engine
 
 
 def open_migration_engine(url: URL) -> AsyncEngine:
@@ -96,6 +100,16 @@ def open_migration_engine(url: URL) -> AsyncEngine:
 
 def _prepare_file(url: URL) -> None:
     prepare_file(Path(url.database or ""))
+
+
+def _teach_postgresql(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    # What a connection holds that was lost without a word, as where a network was cut, nobody else can have until the
+    # server notices; by itself it may take hours to.
+    connection.autocommit = True  # or the end of a transaction undoes it
+    cursor = connection.cursor()
+    cursor.execute(f"SET idle_in_transaction_session_timeout = '{ABANDONED_SECONDS}s'")
+    cursor.close()
+    connection.autocommit = False
 
 
 def _teach_sqlite(engine: Engine, *, foreign_keys: bool) -> None:

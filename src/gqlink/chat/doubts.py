@@ -1,8 +1,8 @@
 """Rooms in which something may have been stored that nobody heard, until their listeners were told.
 
 To tell them is to begin a new epoch of the room's topic: everybody who listens is ended, comes back, and learns that it
-did not recover. That waits for a sign of life of the database: as long as it gives none, nobody could read what they
-missed either, and what is doubted may still be about to be stored.
+did not recover. That waits until the database says that nothing is being written in the room any more: until then what
+is doubted may still be about to be stored, and nobody could read what they missed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Doubts:
 
     Args:
         locks: By room. Whoever calls `raise_doubt` and `settle` holds the room's; a later attempt takes it.
-        check: Asks the database for a sign of life.
+        check: Asks the database whether everything in a room is written; raises where it cannot say so.
         reset: Begins a new epoch of a room's topic.
         retry_seconds: Between two attempts.
     """
@@ -33,7 +33,7 @@ class Doubts:
         self,
         *,
         locks: Mapping[str, asyncio.Lock],
-        check: Callable[[], Awaitable[None]],
+        check: Callable[[str], Awaitable[None]],
         reset: Callable[[str], Awaitable[None]],
         retry_seconds: float,
     ) -> None:
@@ -60,7 +60,7 @@ class Doubts:
         if room_id not in self._rooms:
             return True
         try:
-            await self._check()
+            await self._check(room_id)
             await self._reset(room_id)
         except Exception:
             log.debug("the doubt about the room %r stays", room_id, exc_info=True)

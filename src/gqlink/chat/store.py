@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gqlink.chat.connection import Database
+from gqlink.chat.database import BUSY_SECONDS
 from gqlink.chat.records import Account, Message, Room
 from gqlink.chat.tables import messages, rooms, users
 from gqlink.errors import BadUserInput, LoginRequired
@@ -38,6 +39,7 @@ _SAME_MESSAGE = _MESSAGES.where(
 )
 _AUTHOR = select(users.c.id, users.c.name).where(users.c.name_key == bindparam("key"))
 _ADD_MESSAGE = insert(messages).returning(messages.c.id)
+_HOLD_ROOM = select(rooms.c.id).where(rooms.c.id == bindparam("room_id")).with_for_update()
 
 
 class Store(Database):
@@ -120,6 +122,23 @@ class Store(Database):
             if not stored:
                 raise
             return _message(stored[0]), False
+
+    async def wait_until_written(self, room: Room) -> None:
+        """Wait until what is being written in a room is there, or undone, although its writer's connection was lost.
+
+        PostgreSQL may be about to commit what nobody waits for any more. Until it has, the new message holds its room's
+        row, to which it refers, and nobody else can have that row alone. SQLite has one writer at a time.
+
+        Raises:
+            StoreUnavailable: It takes more than `BUSY_SECONDS`, or the database does not answer.
+        """
+
+        def work(connection: Connection) -> None:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
+            connection.execute(_HOLD_ROOM, {"room_id": room.id}).close()
+
+        await self.write(work)
 
 
 def _message(row: Row[int, str | None, str, str, str, str, datetime]) -> Message:
