@@ -78,6 +78,7 @@ def test_the_tree_in_the_docstring_is_the_tree_in_the_code() -> None:
         (LimitExceeded("depth", allowed=10, actual=12), "depth is limited to 10, got 12"),
         (LimitExceeded("depth", allowed=10), "depth is limited to 10"),
         (SubscriberLagging("room", buffered=3), "a subscriber of 'room' fell behind: 3 publications were waiting"),
+        (SubscriberLagging("room", buffered=3, reset=True), "a subscriber of 'room' was ended: the topic was reset"),
         (DataUnusable("chat.sqlite3", detail="damaged"), "chat.sqlite3: damaged"),
         (StoreUnavailable(), "The database is unavailable."),
     ],

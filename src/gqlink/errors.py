@@ -28,7 +28,7 @@ GqlinkError
 ├── PermissionDenied                 logged in, but not allowed
 ├── BadUserInput                     an argument that the operation cannot take
 ├── LimitExceeded                    a bound of `Limits`; limit, allowed, actual
-├── SubscriberLagging                a subscriber fell behind its bounded buffer
+├── SubscriberLagging                a subscriber was ended: it fell behind its bounded buffer, or its topic was reset
 ├── DataUnusable                     what is kept in a file or a database needs a look
 └── StoreUnavailable                 temporary: the chat's database does not answer
 ```
@@ -417,21 +417,25 @@ class LimitExceeded(GqlinkError):
 
 
 class SubscriberLagging(GqlinkError):
-    """A subscriber fell behind its bounded buffer and was ended, rather than fed with a gap.
+    """A subscriber was ended rather than fed with a gap: it fell behind its bounded buffer, or its topic was reset.
 
     Args:
         topic: What it was subscribed to.
         buffered: How many publications were waiting.
+        reset: Whether the topic was reset, so that it was not the subscriber who was too slow.
     """
 
     temporary = True
 
-    def __init__(self, topic: str, *, buffered: int) -> None:
+    def __init__(self, topic: str, *, buffered: int, reset: bool = False) -> None:
         super().__init__(topic)
         self.topic = topic
         self.buffered = buffered
+        self.reset = reset
 
     def __str__(self) -> str:
+        if self.reset:
+            return f"a subscriber of {self.topic!r} was ended: the topic was reset"
         return f"a subscriber of {self.topic!r} fell behind: {self.buffered} publications were waiting for it"
 
 

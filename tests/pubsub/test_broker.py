@@ -217,8 +217,9 @@ async def test_a_reset_ends_everybody_with_an_error_after_what_they_have(broker:
     await broker.publish("b", 3)
     for subscription in (reader, other):
         assert (await anext(subscription)).data == 1
-        with pytest.raises(SubscriberLagging):
+        with pytest.raises(SubscriberLagging) as caught:
             await anext(subscription)
+        assert caught.value.reset  # so nobody was too slow
         with pytest.raises(StopAsyncIteration):
             await anext(subscription)
         await subscription.aclose()

@@ -48,7 +48,7 @@ async def test_a_slow_subscriber_is_ended_after_what_was_buffered(broker: Memory
     assert [(await anext(subscription)).data for _ in range(5)] == [0, 1, 2, 3, 4]
     with pytest.raises(SubscriberLagging) as caught:
         await anext(subscription)
-    assert (caught.value.topic, caught.value.buffered) == ("a", 5)
+    assert (caught.value.topic, caught.value.buffered, caught.value.reset) == ("a", 5, False)
     with pytest.raises(StopAsyncIteration):
         await anext(subscription)
     await subscription.aclose()

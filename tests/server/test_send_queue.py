@@ -55,6 +55,42 @@ async def test_frames_leave_in_order() -> None:
     ]
 
 
+async def test_answers_to_a_client_that_reads_starve_no_subscription() -> None:
+    """A client that takes one frame after another, but asks as fast, gets its events too: some room is enough."""
+    taken: list[Any] = []
+
+    async def send(message: Any) -> None:
+        await asyncio.sleep(0)
+        taken.append(message)
+        queue.write([text(10)])  # the answer to the client's next question
+
+    async with SendQueue(send, limits=Limits(send_buffer_bytes=1600)) as queue:
+        queue.write([text(10)])
+        await eventually(lambda: queue._patience is not None)
+        queue.write([text(100)])
+        event = asyncio.create_task(queue.wait_writable())
+        await eventually(lambda: len(taken) >= 100)
+        assert event.done()
+        queue._writer.cancel()
+
+
+async def test_events_to_a_client_that_reads_leave_room_for_its_messages() -> None:
+    """The other way round: a busy subscription, of which something waits always, does not end all reading."""
+    taken: list[Any] = []
+
+    async def send(message: Any) -> None:
+        await asyncio.sleep(0)
+        taken.append(message)
+        queue.write([text(10)])  # the next event
+
+    async with SendQueue(send, limits=Limits(send_buffer_bytes=1600)) as queue:
+        queue.write([text(1000), text(1000)])
+        message = asyncio.create_task(queue.wait_room())
+        await eventually(lambda: len(taken) >= 100)
+        assert message.done()
+        queue._writer.cancel()
+
+
 async def test_nothing_follows_a_close() -> None:
     """Neither what was written with it nor what comes later."""
     wire = Wire()

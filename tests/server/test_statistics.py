@@ -92,6 +92,32 @@ async def test_a_client_that_never_reads_is_counted_as_a_slow_consumer(world: Wo
     assert 100_000 < found.most_waiting_bytes < 250_000
 
 
+async def test_a_subscriber_of_a_reset_topic_is_no_slow_consumer(world: World, dialect: Dialect) -> None:
+    """It is closed with 4490 so that it comes back, but it has read everything: only who did not read is counted."""
+    app = world.app()
+    async with serving(app) as authority, let_in(authority, dialect) as raw:
+        raw.send(starting(dialect, "subscription { messages }"))
+        await eventually(lambda: world.broker.statistics().subscriptions == 1)
+        await world.messages.reset()
+        assert await raw.closed() == (4490, "Slow consumer")
+        await eventually(lambda: app.statistics().closed == {4490: 1})
+        assert app.statistics().slow_consumers == 0
+
+
+async def test_who_falls_behind_the_brokers_buffer_is_one_slow_consumer(world: World, dialect: Dialect) -> None:
+    """However many of its subscriptions did."""
+    app = world.app()
+    async with serving(app) as authority, let_in(authority, dialect) as raw:
+        for number in range(3):
+            raw.send(starting(dialect, "subscription { messages }", id=str(number)))
+        await eventually(lambda: world.broker.statistics().subscriptions == 3)
+        for _ in range(1001):  # one more than the buffer holds, and nobody else has a turn meanwhile
+            await world.messages.publish("burst")
+        assert await raw.closed() == (4490, "Slow consumer")
+        await eventually(lambda: app.statistics().closed == {4490: 1})
+        assert app.statistics().slow_consumers == 1
+
+
 async def test_a_code_that_a_client_says_makes_it_no_slow_consumer(world: World, dialect: Dialect) -> None:
     """`closed` counts what was said; `slow_consumers` what we found out ourselves."""
     app = world.app()
@@ -113,6 +139,36 @@ async def test_what_was_counted_does_not_change_afterwards(world: World, dialect
     assert before.closed == {}
     with pytest.raises(TypeError):
         before.closed[1000] = 1  # type: ignore[index]
+
+
+async def test_what_is_stuck_on_its_way_to_somebody_who_has_left_makes_no_slow_consumer() -> None:
+    """The conversation is over, so stalling closes nothing."""
+    meter = Meter()
+    stalled = asyncio.Event()
+
+    async def send(_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async with SendQueue(send, limits=Limits(stall_seconds=0.01), meter=meter) as queue:
+        queue.when_stalled(stalled.set)
+        queue.write([Text(b"x")])
+        await stalled.wait()
+        await turns()
+    assert (meter.slow_consumers, meter.waiting_bytes) == (0, 0)
+
+
+async def test_who_does_not_read_a_close_is_no_slow_consumer() -> None:
+    """We had other reasons to end it."""
+    meter = Meter()
+
+    async def send(_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async with SendQueue(send, limits=Limits(stall_seconds=0.01), meter=meter) as queue:
+        queue.when_stalled(lambda: queue.write([Close(4490)]))
+        queue.write([Text(b"x"), Close(1012)])
+        await eventually(lambda: queue._ended)
+    assert meter.slow_consumers == 0
 
 
 @pytest.mark.parametrize("end", ["drained", "dropped", "closed", "stalled", "failed", "cancelled"])

@@ -60,7 +60,7 @@ class Subscription(Protocol):
 
     Raises:
         SubscriberLagging: From iterating, after what was buffered: the subscription is over although more was said, or
-            may have been. The consumer was too slow, or the topic was reset.
+            may have been. The consumer was too slow, or the topic was reset; its `reset` says which.
     """
 
     @property

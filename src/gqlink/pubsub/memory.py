@@ -103,7 +103,7 @@ class MemoryBroker:
         del self._logs[topic]
         self._idle.discard(log)
         for subscription in log.subscriptions:
-            subscription.break_off()
+            subscription.reset()
         log.subscriptions.clear()
 
     async def aclose(self) -> None:

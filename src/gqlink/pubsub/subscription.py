@@ -53,16 +53,15 @@ class MemorySubscription:
     def deliver(self, publication: Publication) -> bool:
         """Take one more publication, or refuse it because too many wait already: then it is over, after those."""
         if len(self._waiting) >= self._buffer:
-            self.break_off()
+            self._break_off(reset=False)
             return False
         self._waiting.append(publication)
         self._changed.set()
         return True
 
-    def break_off(self) -> None:
-        """End it after what was delivered, with an error: there is more that it does not get."""
-        self._lagging = SubscriberLagging(self.topic, buffered=len(self._backlog) + len(self._waiting))
-        self.finish()
+    def reset(self) -> None:
+        """End it after what was delivered, with an error: there may be more that nobody gets."""
+        self._break_off(reset=True)
 
     def finish(self) -> None:
         """End it after what was delivered."""
@@ -88,6 +87,11 @@ class MemorySubscription:
             await self._changed.wait()
         # Taken only now, after the last wait: a consumer that is cancelled loses nothing.
         return ready.popleft()
+
+    def _break_off(self, *, reset: bool) -> None:
+        buffered = len(self._backlog) + len(self._waiting)
+        self._lagging = SubscriberLagging(self.topic, buffered=buffered, reset=reset)
+        self.finish()
 
     def _ending(self) -> Exception:
         """Say once why it is over; from then on it is simply over."""

@@ -109,6 +109,8 @@ class Runner:
         except SubscriberLagging as exc:
             # To go on would be a gap that nobody sees: the client connects again, and resumes if that is possible.
             _log.info("gqlink socket %s closed: %s", self._transport.socket, exc)
+            if running.live and not exc.reset:  # its socket has not ended meanwhile
+                self._host.meter.slow_consumers += 1
             self._socket.close(CloseCode.SLOW_CONSUMER, "Slow consumer")
 
     async def _run_once(self, running: Running, operation: Operation) -> None:

@@ -15,7 +15,7 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
-from gqlink.protocol import Close, CloseCode
+from gqlink.protocol import Close
 from gqlink.server.statistics import Meter
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class SendQueue:
     Args:
         send: The ASGI server's.
         limits: For `send_buffer_bytes` and `stall_seconds`.
-        meter: Counts what is sent, what waits, and who was too slow.
+        meter: Counts what is sent, what waits, and who has stalled.
     """
 
     def __init__(self, send: Send, *, limits: Limits, meter: Meter | None = None) -> None:
@@ -74,7 +74,6 @@ class SendQueue:
         self._count(_size(frames))
         self._filled.set()
         if any(isinstance(frame, Close) for frame in frames):
-            self._meter.slow_consumers += _closes_slow_consumer(frames)
             self._last.extend(frames)
             self._hurry()
             return
@@ -191,6 +190,9 @@ class SendQueue:
                 self._count(-len(frame.data))
                 if asyncio.get_running_loop().time() > self._drop_at:
                     self._drop()
+                if self._bytes <= self._limits.send_buffer_bytes * _STUCK_SHARE:
+                    # Not only when nothing is left: a client that asks as fast as it reads wants its events, too.
+                    self._let_go_on()
             self._let_go_on()
             self._filled.clear()
             await self._filled.wait()
@@ -207,7 +209,10 @@ class SendQueue:
         """Drop what waits, and close; nobody expects that the client reads the close."""
         _log.info("a client that does not read is closed: %d bytes were waiting", self._bytes)
         self._drop()
+        was_closing = self._is_closing
         self._on_stalled()
+        if self._is_closing and not was_closing:  # the conversation went on until now
+            self._meter.slow_consumers += 1
         try:
             async with asyncio.timeout_at(min(self._close_by, asyncio.get_running_loop().time() + _CLOSE_SECONDS)):
                 await self._empty()
@@ -227,10 +232,6 @@ class SendQueue:
 def _size(frames: Iterable[Frame]) -> int:
     """Count bytes; a close counts too, so that it is 0 only when nothing is left to be sent."""
     return sum(2 + len(frame.reason) if isinstance(frame, Close) else len(frame.data) for frame in frames)
-
-
-def _closes_slow_consumer(frames: Iterable[Frame]) -> bool:
-    return any(isinstance(frame, Close) and frame.code == CloseCode.SLOW_CONSUMER for frame in frames)
 
 
 def _nothing() -> None:

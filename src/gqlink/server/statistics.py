@@ -24,7 +24,8 @@ class ServerStatistics:
         sockets: How many sockets are open, those included that are being closed.
         sockets_opened: How many have been since the start.
         closed: How many conversations ended with each close code, whoever said it; 1006 where nobody did.
-        slow_consumers: How many of them we ended with 4490, because their client did not read.
+        slow_consumers: How many of them we ended because their client did not read fast enough. That is 4490, but so is
+            a topic that was reset, which is no fault of the client's.
         operations: How many operations run now, over HTTP and sockets; a mutation does so until it has finished.
         messages_sent: How many WebSocket messages the ASGI server has taken.
         waiting_bytes: What waits now to be sent over sockets, all together, in bytes.
