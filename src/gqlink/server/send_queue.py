@@ -2,8 +2,8 @@
 
 Policy: while more than `send_buffer_bytes` wait, whoever could add to it has to wait; operations do so as soon as a
 frame is stuck and a sixteenth of that waits, so that nothing is executed for a client that does not read. Both go on
-when no more than a sixteenth waits. A client that takes nothing for `stall_seconds` loses what waits, and is closed with
-4490. From the moment a close is written everything that is left has one second altogether, however slowly it reads.
+when no more than a sixteenth waits. A client that takes nothing for `stall_seconds` loses what waits, and is closed
+with 4490. From the moment a close is written everything that is left has one second, however slowly the client reads.
 """
 
 from __future__ import annotations
