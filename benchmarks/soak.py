@@ -46,6 +46,8 @@ PASSWORD: Final = "correct horse"
 LISTEN: Final = "subscription ($room: ID!) { messageAdded(room: $room) { id clientId from text } }"
 SAY: Final = "mutation Say($input: MessageInput!) { addMessage(input: $input) { id clientId from text } }"
 DIALECTS: Final = (["graphql-transport-ws"], ["graphql-ws"])
+_LINES: Final = 6
+_BETWEEN_RESTARTS: Final = 4
 PATIENCE: Final = 60.0
 """Seconds in which everybody must have heard the last word once the network is well again."""
 
@@ -278,7 +280,7 @@ async def watch(server: Server, talkers: list[Talker], *, began_at: float) -> li
         while True:
             await asyncio.sleep(10)
             memory.append((resident("self"), server.megabytes))
-            if len(memory) % 6 == 4:  # between two restarts
+            if len(memory) % _LINES == _BETWEEN_RESTARTS:
                 heard = sum(talker.heard.count for talker in talkers)
                 sent = sum(len(talker.sent) for talker in talkers)
                 live = sum(talker.link.state.phase == "live" for talker in talkers)
@@ -304,7 +306,7 @@ async def last_word(talkers: list[Talker]) -> None:
 async def run(options: argparse.Namespace, directory: Path, port: int) -> int:
     soak = Soak(options, random.Random(options.seed))
     people_number = max(1, options.clients // 5)
-    rooms = max(1, options.clients // 5)
+    rooms = max(1, options.clients // 2)
     settings = {"data": str(directory), "port": port, "token_seconds": options.token_seconds}
     preparing = await start("soak_server.py", settings | {"accounts": 2 * people_number, "rooms": rooms})
     if await preparing.wait():
@@ -366,7 +368,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=900.0)
     parser.add_argument("--clients", type=int, default=200)
-    parser.add_argument("--messages", type=float, default=200.0, help="said a second, by all together")
+    parser.add_argument("--messages", type=float, default=100.0, help="said a second, by all; each is heard by two")
     parser.add_argument("--token-seconds", type=float, default=3.0)
     parser.add_argument("--stay-seconds", type=float, default=60.0, help="how long a login lasts, on average")
     parser.add_argument("--kill-seconds", type=float, default=60.0, help="how often the server is killed")
