@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import socket
 import sys
 import time
 from collections import Counter
@@ -19,9 +18,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import uvicorn
 import uvloop
 from graphql import build_schema
+from loopback import listen, make_socket, serve
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
@@ -170,21 +169,9 @@ async def _main(options: dict[str, Any]) -> None:
         async with open_administration(life.settings) as administration:
             for number in range(options["accounts"]):
                 await administration.accounts.create(f"user{number}", password=PASSWORD)
-        # Named as TCP, or asyncio would leave it to wait for more before it sends (Nagle's algorithm).
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(1024)
-        print(json.dumps({"port": listening.getsockname()[1]}), flush=True)
-        config = uvicorn.Config(
-            life.app,
-            loop="uvloop",
-            http="httptools",
-            ws="websockets-sansio",
-            ws_per_message_deflate=False,
-            log_level="warning",
-            timeout_graceful_shutdown=5,
-        )
-        await uvicorn.Server(config).serve(sockets=[listening])
+        listening = make_socket()
+        print(json.dumps({"port": listen(listening)}), flush=True)
+        await serve(life.app, listening)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-import uvicorn
 import uvloop
 from graphql import build_schema
+from loopback import listen, make_socket, serve
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -111,27 +111,14 @@ async def _main(options: dict[str, Any]) -> None:
     limits = Limits(stall_seconds=options.pop("stall_seconds"))
     unsent_bytes = options.pop("unsent_bytes")
     slow = SlowServer(**options, limits=limits)
-    # Named as TCP, or asyncio would leave it to wait for more before it sends (Nagle's algorithm).
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening = make_socket()
     if unsent_bytes:
         # What the kernel takes comes before what we keep; on loopback that would be four megabytes a client.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, unsent_bytes)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
-    listening.bind(("127.0.0.1", 0))
-    listening.listen(1024)
-    print(json.dumps({"port": listening.getsockname()[1]}), flush=True)
-    config = uvicorn.Config(
-        slow.app,
-        loop="uvloop",
-        http="httptools",
-        ws="websockets-sansio",
-        ws_per_message_deflate=False,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=2,
-    )
-    await uvicorn.Server(config).serve(sockets=[listening])
+    print(json.dumps({"port": listen(listening)}), flush=True)
+    await serve(slow.app, listening, stop_seconds=2)
 
 
 if __name__ == "__main__":

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 import uvloop
+from loopback import listen, make_socket, serve
 
 from gqlink.chat import ChatSettings, create_app, open_administration
 
@@ -34,31 +33,14 @@ async def prepare(settings: ChatSettings, *, accounts: int, rooms: int) -> None:
         connection.executemany("INSERT INTO rooms (id, title) VALUES (?, ?)", named)
 
 
-async def serve(settings: ChatSettings, *, port: int) -> None:
-    """Serve as `gqlink serve` does, with tokens of another length."""
-    # Named as TCP, or asyncio would leave it to wait for more before it sends (Nagle's algorithm).
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(("127.0.0.1", port))
-    listening.listen(1024)
-    config = uvicorn.Config(
-        create_app(settings),
-        loop="uvloop",
-        http="httptools",
-        ws="websockets-sansio",
-        ws_per_message_deflate=False,
-        log_level="warning",
-        timeout_graceful_shutdown=5,
-    )
-    await uvicorn.Server(config).serve(sockets=[listening])
-
-
 def main(options: dict[str, Any]) -> None:
     settings = ChatSettings(data_dir=Path(options["data"]), token_lifetime=options["token_seconds"])
     if "accounts" in options:
         asyncio.run(prepare(settings, accounts=options["accounts"], rooms=options["rooms"]))
     else:
-        uvloop.run(serve(settings, port=options["port"]))
+        listening = make_socket()
+        listen(listening, port=options["port"])
+        uvloop.run(serve(create_app(settings), listening))  # as `gqlink serve`, with tokens of another length
 
 
 if __name__ == "__main__":

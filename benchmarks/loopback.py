@@ -1,0 +1,41 @@
+"""What the servers of the long runs have in common: a socket on loopback, and uvicorn as `gqlink serve` sets it up."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+
+def make_socket() -> socket.socket:
+    """Make a TCP socket for `serve`, not bound yet, so that options can be set."""
+    # Named as TCP, or asyncio would leave it to wait for more before it sends (Nagle's algorithm).
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return made
+
+
+def listen(listening: socket.socket, *, port: int = 0) -> int:
+    """Listen on loopback; return the port, a free one for 0."""
+    listening.bind(("127.0.0.1", port))
+    listening.listen(1024)
+    return int(listening.getsockname()[1])
+
+
+async def serve(app: Starlette, listening: socket.socket, *, stop_seconds: int = 5) -> None:
+    """Serve an application until a signal comes."""
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=stop_seconds,
+    )
+    await uvicorn.Server(config).serve(sockets=[listening])
