@@ -41,6 +41,9 @@ class Recovery:
         self._refused_in_a_row = self._expired_in_a_row = 0
         self._redialled = False
         self._was_acknowledged = False
+        # Since when there has been a connection, or one after the other without a failure: with short tokens none of
+        # them lasts for long.
+        self._up_since: float | None = None
         self.offer: tuple[Dialect, ...] = settings.dialects
         self.reason: Reason = "first"
         self.stale: str | None = None
@@ -77,6 +80,8 @@ class Recovery:
     def acknowledged(self) -> None:
         """The server let us in."""
         self._was_acknowledged = True
+        if self._up_since is None:
+            self._up_since = self._settings.clock.now()
         self._refused_in_a_row = self._expired_in_a_row = 0
         self._redialled = False
         self.reason = "reconnect"
@@ -99,6 +104,7 @@ class Recovery:
             self.reason = "reconnect" if self._was_acknowledged else "first"
         match ending.verdict:
             case None:
+                self._up_since = None
                 return None
             case Verdict.RETRY:
                 return self._retry(ending)
@@ -139,7 +145,9 @@ class Recovery:
     def _wait(self, ending: Ending) -> float:
         """Count a failure, and say how long to wait."""
         clock, now = self._settings.clock, self._settings.clock.now()
-        self._backoff.failed(stayed_seconds=ending.stayed_seconds, now=now)
+        stayed_seconds = ending.stayed_seconds if self._up_since is None else now - self._up_since
+        self._up_since = None
+        self._backoff.failed(stayed_seconds=stayed_seconds, now=now)
         if self._backoff.exhausted:
             raise ending.error
         # Where nobody could say what to present, no server has stopped.
