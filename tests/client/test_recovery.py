@@ -13,6 +13,7 @@ from client.hands import FakeClock, turns, until
 from client.peer import Peer, Script
 from client.source import Source
 from gqlink.client import Attempt, Client, LinkPhase, LinkState, Retry, WebSocketLink
+from gqlink.client.ending import Ending
 from gqlink.errors import (
     AuthUnavailable,
     BadUserInput,
@@ -23,7 +24,7 @@ from gqlink.errors import (
     OutcomeUnknown,
     RemoteProtocolError,
 )
-from gqlink.protocol import LEGACY, TRANSPORT_WS
+from gqlink.protocol import LEGACY, TRANSPORT_WS, CloseCode, Verdict
 from gqlink.testing import FaultProxy
 
 if TYPE_CHECKING:
@@ -520,27 +521,14 @@ async def test_a_server_that_calls_every_token_expired_is_believed_in_the_end(pe
     assert len(peer.tokens) == 7
 
 
-async def test_sockets_that_do_their_time_one_after_the_other_are_one_stable_connection() -> None:
+def test_sockets_that_follow_one_another_without_a_failure_are_one_stable_connection() -> None:
     """With short tokens none lasts for long; a loss after a while of them is the first, and not the next of many."""
-    async with Peer(Script(speaks=("graphql-ws",), expires_in=3.0)) as peer:
-        source = Source("alice-1", *(f"alice-{number}" for number in range(2, 60)))
-        clock, delays = FakeClock(chance=1.0), list[float]()
-
-        def note(state: LinkState) -> None:
-            if state.retry_in is not None:
-                delays.append(state.retry_in)
-
-        link = WebSocketLink(peer.url, auth=source, clock=clock, on_state=note)
-        async with Client(link) as client, client.subscribe(SUBSCRIPTION, on_gap="ignore"):
-            for _ in range(3):
-                await subscribed(peer)
-                for _ in range(8):
-                    clock.advance(2.5)
-                    await turns(40)
-                for socket in tuple(peer.open):
-                    socket.drop()
-                await until(lambda: link.state.phase is LinkPhase.WAITING)
-                clock.advance(60.0)
-                await until(lambda: link.state.phase is LinkPhase.LIVE)
-    assert delays == [5.0, 5.0, 5.0]
-    assert len(peer.sockets) > 8
+    clock = FakeClock(chance=1.0)
+    recovery = WebSocketLink("ws://127.0.0.1:9/", clock=clock)._keeper._recovery
+    lost = Ending(Verdict.RETRY, CloseCode.ABNORMAL, acknowledged=True, stayed_seconds=2.0)
+    delays = []
+    for up_seconds in (20.0, 20.0, 20.0, 20.0, 2.0, 2.0, 2.0, 2.0):
+        recovery.acknowledged()
+        clock.advance(up_seconds)
+        delays.append(recovery.after(lost, credential=None))
+    assert delays == [5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 8.0, 16.0]
