@@ -433,6 +433,25 @@ async def test_closing_that_is_cancelled_has_told_everybody() -> None:
         await client.aclose()
 
 
+async def test_a_mutation_of_somebody_for_whom_no_socket_spoke_yet_is_not_anothers_either(peer: Peer) -> None:
+    """Alice logged in and asked while the server was away, and Bob is logged in when it is back: it has not run."""
+    clock, source = FakeClock(chance=1.0), Source("alice-1")
+    source.expires_at = clock.now() + 900.0
+    peer.script.status = 503
+    link = WebSocketLink(peer.url, auth=source, clock=clock)
+    async with Client(link) as client:
+        hers = asyncio.ensure_future(client.execute("mutation { pay }"))
+        await until(lambda: link.state.phase is LinkPhase.WAITING)
+        source.present = "bob-1"
+        await source.tell("changed")
+        peer.script.status = None
+        his = asyncio.ensure_future(client.execute("mutation { pay }"))
+        clock.advance(60.0)
+        assert await his == {"by": "bob", "variables": None}
+        with pytest.raises(SubjectChanged):
+            await hers
+
+
 async def test_a_mutation_that_was_not_sent_is_not_done_in_the_name_of_another(peer: Peer) -> None:
     """Alice asked for it while there was no connection, and Bob logged in before there was one: it has not run."""
     clock, source = FakeClock(chance=1.0), Source("alice-1")

@@ -67,7 +67,12 @@ class Keeper:
         self._settings = settings
         self._clock = settings.clock
         self._board = Board(settings)
-        self._operations = Operations(buffer=settings.buffer, clock=settings.clock, on_gap=self._board.count_gap)
+        self._operations = Operations(
+            buffer=settings.buffer,
+            clock=settings.clock,
+            on_gap=self._board.count_gap,
+            is_somebody=lambda: settings.params.expires_at is not None,
+        )
         self._recovery = Recovery(settings)
         self._followers = Followers()
         self._presenter = Presenter(settings, recovery=self._recovery, release=self._release_sources)
@@ -169,6 +174,7 @@ class Keeper:
             return done()
         own = self._presenter.changed(source=source)
         self._operations.subject = None  # what is asked for from here on is for whoever comes
+        self._operations.changes += 1
         self._resting = False
         self._wake()
         if self._eager or (self._operations and self._task is None):

@@ -81,6 +81,7 @@ class Operation:
         "__weakref__",
         "answered",
         "carriages",
+        "changes",
         "continuity",
         "options",
         "queue",
@@ -103,6 +104,8 @@ class Operation:
         self.options = options
         self.continuity = continuity
         self.subject = subject
+        self.changes: int | None = None
+        """How often the credential had changed, where somebody asked for whom no socket had spoken yet."""
         self.carriages: list[Carriage] = []
         self.written = False
         self.answered = False
@@ -135,14 +138,20 @@ class Operations:
         buffer: How many results may wait for each consumer, unless it says so itself.
         clock: Tells the time.
         on_gap: Told of each gap in a subscription.
+        is_somebody: Says whether somebody is logged in, as far as the token source tells.
     """
 
-    def __init__(self, *, buffer: int, clock: Clock, on_gap: Callable[[], None]) -> None:
+    def __init__(
+        self, *, buffer: int, clock: Clock, on_gap: Callable[[], None], is_somebody: Callable[[], bool]
+    ) -> None:
         self._buffer = buffer
+        self._is_somebody = is_somebody
         self._clock = clock
         self._on_gap = on_gap
         self.subject: str | None = None
         """For whom the last socket spoke, as its server told; None for nobody, or after a change."""
+        self.changes = 0
+        """How often the credential has changed."""
         self._running: dict[Operation, None] = {}
         self._by_id: dict[str, Carriage] = {}
         # Buffers outlive their operations: what waits in them is still somebody's.
@@ -162,6 +171,8 @@ class Operations:
             continuity.spans = trace_subscription(request)
             continuity.remembers |= continuity.spans is not None  # then events are counted, which takes the longer way
         operation = Operation(request, queue=queue, options=options, continuity=continuity, subject=self.subject)
+        if self.subject is None and self._is_somebody():
+            operation.changes = self.changes
         self._running[operation] = None
         self._buffered.add(operation)
         return operation
@@ -174,7 +185,7 @@ class Operations:
         """Have a socket carry an operation, unless it waits for somebody to log in."""
         if anonymous and operation.hold:
             self._rest(operation)
-        elif operation.once and operation.subject is not None and _is_told_other(operation.subject, socket):
+        elif operation.once and self._is_for_somebody_else(operation, socket):
             # Not written yet, and asked for by somebody else: what one person wants is not done in the name of another.
             self._finish(operation, SubjectChanged("the login changed before the mutation was sent"))
         else:
@@ -395,6 +406,14 @@ class Operations:
         self.stop(operation)
         return False
 
+    def _is_for_somebody_else(self, operation: Operation, socket: Socket) -> bool:
+        """Say whether who asked for an operation that was never written is not whom the socket speaks for."""
+        if operation.written:
+            return False
+        if operation.subject is not None:
+            return socket.addition is not None and socket.addition.subject != operation.subject
+        return operation.changes is not None and operation.changes != self.changes
+
     def _rest(self, operation: Operation) -> None:
         """Let a subscription wait for somebody to log in; what it has heard was for somebody else."""
         operation.queue.begin()  # nobody knows when that will be: whoever entered the subscription goes on
@@ -433,11 +452,6 @@ class Operations:
             operation.continuity.spans.failed(error)
         self.stop(operation)
         operation.queue.finish(error)
-
-
-def _is_told_other(subject: str, socket: Socket) -> bool:
-    """Say whether a server says that its socket speaks for somebody else, or for nobody."""
-    return socket.addition is not None and socket.addition.subject != subject
 
 
 def same_error(error: GqlinkError) -> GqlinkError:
