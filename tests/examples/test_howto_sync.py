@@ -16,4 +16,6 @@ async def test_the_script_hears_what_it_says() -> None:
             "heard 10, and nothing more for now",
             "{'viewer': None}",
         ]
-        assert len(await messages(server)) == 11
+        said = await messages(server)
+        assert isinstance(said, list)
+        assert len(said) == 11
