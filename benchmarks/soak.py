@@ -140,8 +140,8 @@ class Talker:
                 sent.answer = data["addMessage"]
                 return
             await asyncio.sleep(1.0)
-            if self.person.name != name:
-                return  # the id is unique for each author, and the author has gone
+            if self.person.name != name or not self.person.speaks:
+                return  # the id is unique for each author, and the author has gone, or is about to go
         return
 
     async def _hear(self) -> None:
