@@ -10,8 +10,11 @@ from client.chat import subscribed
 from client.hands import FakeClock, turns, until
 from client.peer import Peer, Script
 from client.source import Source
-from gqlink.client import CatchUp, Client, Event, Gap, LinkPhase, Subscription, WebSocketLink
+from gqlink.client import CatchUp, Client, Event, Gap, LinkPhase, SubscribeOptions, Subscription, WebSocketLink
+from gqlink.client.continuity import Continuity
+from gqlink.client.event_queue import EventQueue
 from gqlink.errors import ContinuityLost
+from gqlink.protocol import EventPosition
 
 SUBSCRIPTION = "subscription { mail }"
 # The servers' tokens end after 900 seconds: by then a renewal is due.
@@ -408,3 +411,14 @@ async def test_no_variables_are_made_from_another_persons_event(subprotocol: str
             await source.become("bob-1")
             await until(lambda: len(peer.operations) == 2)
         assert peer.operations[1][2].variables is None
+
+
+async def test_a_live_frame_that_comes_late_takes_nothing_back() -> None:
+    """It says from where a socket was asked to go on; another one has brought more since, which must not come again."""
+    queue = EventQueue("mail", bound=2)
+    continuity = Continuity("mail", SubscribeOptions(), queue=queue, clock=FakeClock(), on_gap=lambda: None)
+    continuity.cursor = "a3"
+    continuity.live(EventPosition("a1", recovered=True))
+    assert continuity.cursor == "a3"
+    continuity.live(EventPosition("b7", recovered=False))
+    assert continuity.cursor == "b7"

@@ -204,7 +204,9 @@ class Continuity:
         self.show(SubscriptionPhase.LIVE)
         if self.spans is not None:
             self.spans.live()
-        if position is not None and (self.cursor is None or not crossing):
+        # One that goes on from a cursor may say so late: another socket has come further meanwhile.
+        begins = position is not None and not position.recovered and not crossing
+        if position is not None and (self.cursor is None or begins):
             self.cursor = position.cursor
             if not self._queue.waiting:
                 self.taken = position.cursor
