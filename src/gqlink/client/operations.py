@@ -7,7 +7,7 @@ is no connection, and two while a subscription is handed over from one socket to
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from gqlink.client.asking import Asking
@@ -15,7 +15,7 @@ from gqlink.client.continuity import Continuity, SubscriptionPhase
 from gqlink.client.crossing import Crossing, Ended
 from gqlink.client.event import cursor_of, read_event
 from gqlink.client.event_queue import EventQueue
-from gqlink.client.gaps import SubscribeOptions
+from gqlink.client.link import PLAIN
 from gqlink.client.quoting import quote_errors
 from gqlink.client.request import OperationKind
 from gqlink.client.telemetry import log_event
@@ -35,14 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gqlink.client.clock import Clock
+    from gqlink.client.gaps import SubscribeOptions
     from gqlink.client.request import Request
     from gqlink.client.socket import Socket
     from gqlink.client.tracing import Stay
     from gqlink.errors import GqlinkError
 
 __all__ = ("Carriage", "Operation", "Operations", "same_error")
-
-_PLAIN: Final = SubscribeOptions()
 
 
 class Carriage:
@@ -113,7 +112,7 @@ class Operation:
     @property
     def name(self) -> str:
         """What it is called, for errors and logs."""
-        return self.request.operation_name or f"an anonymous {self.request.kind}"
+        return _name_of(self.request)
 
     @property
     def hold(self) -> bool:
@@ -161,9 +160,9 @@ class Operations:
     def __len__(self) -> int:
         return len(self._running)
 
-    def add(self, request: Request, options: SubscribeOptions = _PLAIN) -> Operation:
+    def add(self, request: Request, options: SubscribeOptions = PLAIN) -> Operation:
         """Take note of a new operation."""
-        name = request.operation_name or f"an anonymous {request.kind}"
+        name = _name_of(request)
         queue = EventQueue(name, bound=options.buffer or self._buffer, overflow=options.overflow)
         continuity = None
         if request.kind is OperationKind.SUBSCRIPTION:
@@ -452,6 +451,10 @@ class Operations:
             operation.continuity.spans.failed(error)
         self.stop(operation)
         operation.queue.finish(error)
+
+
+def _name_of(request: Request) -> str:
+    return request.operation_name or f"an anonymous {request.kind}"
 
 
 def same_error(error: GqlinkError) -> GqlinkError:
