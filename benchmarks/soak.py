@@ -60,7 +60,7 @@ class Person:
         account: The token source.
         names: The two accounts that it is logged in as by turns.
         name: The present one; None from a `logout` that has returned to the next `login`.
-        generation: Counts the logouts: what is heard belongs to one.
+        generation: Counts the logouts and logins: what is heard belongs to one.
         speaks: Whether the login has succeeded, and no logout has begun.
     """
 
@@ -139,7 +139,7 @@ class Talker:
             else:
                 sent.answer = data["addMessage"]
                 return
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(self._soak.chance.uniform(0.5, 1.0) * min(16.0, 2.0**attempt))
             if self.person.name != name or not self.person.speaks:
                 return  # the id is unique for each author, and the author has gone, or is about to go
         return
@@ -189,17 +189,24 @@ async def come_and_go(person: Person, soak: Soak) -> None:
         await asyncio.sleep(soak.chance.uniform(0.5, 1.5) * soak.options.stay_seconds)
         if not soak.sending:
             return
-        person.speaks = False
-        with suppress(GqlinkError):  # the server may be away; the client has logged out all the same
+        await log_out(person, soak)
+        await asyncio.sleep(soak.chance.uniform(0.0, 3.0))
+
+
+async def log_out(person: Person, soak: Soak) -> None:
+    """Log out; the server may be away, or nobody may wait for the end, and the client has logged out all the same."""
+    person.speaks = False
+    try:
+        with suppress(GqlinkError):
             await person.account.logout()
+    finally:
         person.name, person.generation = None, person.generation + 1
         soak.logouts += 1
-        await asyncio.sleep(soak.chance.uniform(0.0, 3.0))
 
 
 async def log_in(person: Person, name: str, soak: Soak) -> None:
     """Log in, however long it takes: the server may be away."""
-    person.name = name
+    person.name, person.generation = name, person.generation + 1  # the last attempt may have come through
     while True:
         try:
             await person.account.login(name, PASSWORD)

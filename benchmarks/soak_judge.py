@@ -7,11 +7,14 @@ from collections import Counter, defaultdict
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+_NEAR: Final = 60.0
+"""Seconds round a loss in which its cause is looked for."""
 
 
 @dataclass(slots=True)
@@ -45,6 +48,7 @@ class Segment:
 
     generation: int
     ids: list[int] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -74,6 +78,7 @@ class Heard:
             self.segments.append(Segment(generation))
             self._open = True
         self.segments[-1].ids.append(int(message["id"]))
+        self.segments[-1].moments.append(at)
         self.strangers += stranger
         self.count += 1
         self.last_text = message["text"]
@@ -137,7 +142,10 @@ def _judge_hearing(rows: list[tuple[Any, ...]], heard: Sequence[Heard], kills: S
         for segment in client.segments:
             first, last = segment.ids[0], segment.ids[-1]
             expected = [each for each in of_room[client.room] if first <= each <= last]
-            wrong["lost"] += len(set(expected) - set(segment.ids))
+            lost = sorted(set(expected) - set(segment.ids))
+            wrong["lost"] += len(lost)
+            if lost:
+                _show_loss(client, segment, lost, kills)
         if ids and ids[-1] != of_room[client.room][-1]:
             wrong["clients without the last word"] += 1
     reasons = Counter(reason for client in heard for _, _, reason in client.gaps)
@@ -150,6 +158,20 @@ def _judge_hearing(rows: list[tuple[Any, ...]], heard: Sequence[Heard], kills: S
         for text in client.errors[:1]:
             print(f"client {client.number}: an event with errors: {text}")
     return wrong
+
+
+def _show_loss(client: Heard, segment: Segment, lost: list[int], kills: Sequence[float]) -> None:
+    """Print where a client was when it lost something: what it heard on both sides, its gaps, and the restarts."""
+    before = max((n for n, each in enumerate(segment.ids) if each < lost[0]), default=0)
+    after = min((n for n, each in enumerate(segment.ids) if each > lost[-1]), default=-1)
+    begun, over = segment.moments[before], segment.moments[after]
+    near = [f"gap {at - begun:+.1f}: {reason}" for _, at, reason in client.gaps if abs(at - begun) < _NEAR]
+    near += [f"killed {kill - begun:+.1f}" for kill in kills if abs(kill - begun) < _NEAR]
+    print(
+        f"  client {client.number}, generation {segment.generation} lost {lost} between {segment.ids[before]} and "
+        f"{segment.ids[after]} {over - begun:.1f} s later; the piece lasts from {segment.moments[0] - begun:+.1f} to "
+        f"{segment.moments[-1] - begun:+.1f} s; {near}"
+    )
 
 
 def _judge_saying(rows: list[tuple[Any, ...]], sent: Sequence[Sent]) -> Counter[str]:
