@@ -14,18 +14,21 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def serving(app: Callable[..., Awaitable[Any]], *, lifespan: str = "auto") -> AsyncIterator[str]:
-    """Serve an ASGI application with uvicorn; yield its authority, such as "127.0.0.1:40123"."""
+async def serving(app: Callable[..., Awaitable[Any]], *, lifespan: str = "auto", **options: Any) -> AsyncIterator[str]:
+    """Serve an ASGI application with uvicorn; yield its authority, such as "127.0.0.1:40123".
+
+    Options are uvicorn's own.
+    """
     # Named as TCP, or asyncio would leave it to wait for more before it sends (Nagle's algorithm).
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
-        ws="websockets-sansio",
         lifespan=lifespan,  # type: ignore[arg-type] # uvicorn's literal
         log_level="warning",
         timeout_graceful_shutdown=5,
+        **{"ws": "websockets-sansio", **options},
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))

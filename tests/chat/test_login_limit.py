@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from gqlink.chat.login import SessionPosts
-from gqlink.chat.login_limit import Allowance, LoginLimit, TooManyAttempts, network_of
+from gqlink.chat.login_limit import Allowance, LoginLimit, TooManyAttempts
 from gqlink.chat.post import Post
 from gqlink.errors import AuthUnavailable, InvalidCredentials, StoreUnavailable
 from gqlink.server import Doorkeeper
@@ -216,26 +216,6 @@ async def test_what_is_under_way_is_not_forgotten(time: Clock) -> None:
     assert await guess(limit, "bob", address=HOME) == 0
     assert await slow == 0
     assert await guess(limit) > 0
-
-
-@pytest.mark.parametrize(
-    ("address", "network"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("2001:db8:1:2:aaaa::1", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2:bbbb::2", "2001:db8:1:2::/64"),
-        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("testclient", "testclient"),
-        ("x" * 100, "x" * 64),
-        ("", ""),
-        (None, ""),
-    ],
-)
-def test_an_address_stands_for_its_subscriber(address: str | None, network: str) -> None:
-    """One who has an IPv6 address has 2 to the 64th of them."""
-    assert network_of(address) == network
 
 
 class Door:

@@ -91,6 +91,7 @@ async def test_seconds_count_down_in_the_status_line_and_in_the_panel(chat: Chat
 async def test_expire_the_token_shows_the_refusal_and_the_way_back(chat: ChatServer, meet: MeetPerson) -> None:
     """The server refuses what the page presents; another token is had, and everything is back at once."""
     alice = await meet()
+    alice.expects("401")  # what the page asks for over HTTP at that moment is refused too, and asked again
     page = ChatPage(await alice.tab(chat.url))
     await page.sign_in("alice")
     await chat.say("Said before the token was of no use")

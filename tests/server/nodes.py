@@ -101,7 +101,10 @@ class Member(Scene):
         self.host = node.app._host
         self.outlet = Recorder()
         transport = Transport("websocket", subprotocol=dialect.subprotocol, socket=self.host.number_socket())
-        self.listener = SocketListener(self.host, self.outlet, dialect, transport=transport, handshake=Credentials())
+        place = self.host.admission.enter(None)
+        self.listener = SocketListener(
+            self.host, self.outlet, dialect, transport=transport, handshake=Credentials(), place=place
+        )
         self.host.listeners.add(self.listener)
 
 

@@ -53,7 +53,10 @@ class Scene:
         self.outlet = Recorder()
         handshake = Credentials(Token(token), "header") if token else Credentials()
         transport = Transport("websocket", subprotocol=dialect.subprotocol, socket=7)
-        self.listener = SocketListener(self.host, self.outlet, dialect, transport=transport, handshake=handshake)
+        self.place = self.host.admission.enter(None)
+        self.listener = SocketListener(
+            self.host, self.outlet, dialect, transport=transport, handshake=handshake, place=self.place
+        )
 
     def say(self, kind: Kind, **members: object) -> None:
         """Let the client say something."""

@@ -229,7 +229,7 @@ async def test_a_stop_of_the_application_says_so(world: World, dialect: Dialect)
             assert await late.closed() == (1012, "Service restart")
 
 
-LIMITS = Limits(stall_seconds=0.2, send_buffer_bytes=100_000)
+LIMITS = Limits(stall_seconds=0.2, send_buffer_bytes=100_000, messages_per_second=100_000)
 
 
 async def test_a_client_that_does_not_read_is_closed_and_harms_nobody(world: World, dialect: Dialect) -> None:

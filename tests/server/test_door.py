@@ -3,6 +3,7 @@ from __future__ import annotations
 import gqlink.server
 
 DOOR = (
+    "AUTHORIZATION_DIRECTIVES",
     "BuiltPage",
     "Clock",
     "Context",
@@ -14,6 +15,7 @@ DOOR = (
     "Policy",
     "PolicyEvent",
     "PolicyOperation",
+    "Requirements",
     "RevocationStore",
     "ServerStatistics",
     "SocketEvent",

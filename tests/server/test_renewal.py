@@ -610,7 +610,7 @@ async def test_a_thousand_subscriptions_survive_fifty_renewals(world: World) -> 
         await asyncio.sleep(0)  # so that renewals come in between
         return Context(identity, transport)
 
-    limits = Limits(operations_per_socket=subscriptions)
+    limits = Limits(operations_per_socket=subscriptions, messages_per_second=2 * subscriptions)
     scene = await living(world, NEWER, limits=limits, context=build).admitted("alice:90")
     tally = scene.listener._outlet = Tally()
     for number in range(subscriptions):

@@ -66,7 +66,7 @@ class _Parts:
 def create_app(settings: ChatSettings, *, on_socket_event: Callable[[SocketEvent], None] | None = None) -> Starlette:
     """Make the application: /graphql over HTTP and WebSocket, POST /login, /refresh and /logout, the page at /.
 
-    Besides, GET /healthz, and the playground where the settings want one.
+    Besides, GET /healthz and /metrics, and the playground where the settings want one.
 
     Reads the signing keys, or makes the first one; this is a short blocking read of one file. The database is opened
     and migrated when the application starts. An application is started once.
@@ -96,6 +96,7 @@ def create_app(settings: ChatSettings, *, on_socket_event: Callable[[SocketEvent
 
     routes = [
         *graphql.routes("/graphql"),
+        graphql.metrics_route("/metrics", token=settings.metrics_token),
         *_session_routes(parts.accounts, sessions=sessions, doorkeeper=doorkeeper),
         *page_routes(settings, doorkeeper=doorkeeper),
         Route("/healthz", _health(parts.store)),
@@ -176,6 +177,7 @@ def _make_graphql(
         authenticate=token_authentication(signer),
         context=lambda identity, _: ChatContext(identity, parts.conversation),
         broker=parts.broker,
+        limits=settings.limits,
         allowed_origins=settings.origins,
         allowed_hosts=settings.allowed_hosts,
         debug=settings.debug,

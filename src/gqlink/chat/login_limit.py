@@ -15,7 +15,6 @@ Source: ITU-T I.371, annex A, "generic cell rate algorithm"; OWASP Authenticatio
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 from collections import OrderedDict
 from contextlib import asynccontextmanager
@@ -24,6 +23,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from gqlink.errors import AuthUnavailable, InvalidCredentials
+from gqlink.server.network import network_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -49,7 +49,6 @@ REMEMBERED: Final = 10_000
 WAITING: Final = 64
 
 _INSTANT: Final = 1e-6  # seconds; moments are sums of floats
-_ADDRESS_CHARACTERS: Final = 64
 
 
 class TooManyAttempts(Exception):
@@ -212,19 +211,6 @@ class LoginLimit:
         self._at_home.move_to_end(key)
         if len(self._at_home) > self._remembered:
             self._at_home.popitem(last=False)
-
-
-def network_of(address: str | None) -> str:
-    """Say whom an address belongs to: itself for IPv4, its /64 for IPv6; what is no address, as it is."""
-    try:
-        parsed = ipaddress.ip_address(address or "")
-    except ValueError:
-        return (address or "")[:_ADDRESS_CHARACTERS]
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.IPv6Network((int(parsed), 64), strict=False))
 
 
 def _keys(name: str, address: str | None) -> tuple[bytes, ...]:

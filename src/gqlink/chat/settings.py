@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from gqlink.server import Limits
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from gqlink.auth import Token
 
 TOKEN_SECONDS: Final = 900.0
 SESSION_SECONDS: Final = 30 * 86_400.0
@@ -34,6 +38,9 @@ class ChatSettings:
         allowed_hosts: Names under which the server may be addressed, without ports.
         debug: Show introspection, suggestions and unmasked errors. Not implied by `demo`.
         playground: Serve the playground at /playground, and introspection, which it needs.
+        limits: What a client may make the server do or hold.
+        metrics_token: What a peer that is not on this machine must bring to /metrics, at least 16 characters; None for
+            this machine only.
     """
 
     data_dir: Path
@@ -45,6 +52,8 @@ class ChatSettings:
     allowed_hosts: tuple[str, ...] = LOOPBACK
     debug: bool = False
     playground: bool = False
+    limits: Limits = field(default_factory=Limits)
+    metrics_token: Token | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.token_seconds) and self.token_seconds > 0):

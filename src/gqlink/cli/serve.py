@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import os
 import socket
 import sys
@@ -15,7 +14,11 @@ import typer
 import uvicorn
 
 from gqlink.cli.display import visible
+from gqlink.cli.limits import parse_limits
+from gqlink.cli.logs import LogFormat, LogLevel, log_to_stderr
 from gqlink.cli.options import Data, default_data_dir
+from gqlink.cli.secret import read_metrics_token
+from gqlink.cli.uvicorn_protocol import bounded_protocols
 from gqlink.errors import BadUserInput
 
 if TYPE_CHECKING:
@@ -54,15 +57,34 @@ def serve(
     allow_origin: Annotated[
         list[str] | None, typer.Option("--allow-origin", help="An origin whose pages may connect; repeatable.")
     ] = None,
+    trust_proxy: Annotated[
+        list[str] | None,
+        typer.Option("--trust-proxy", help="Address or network of a proxy whose X-Forwarded-For counts; repeatable."),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option("--limit", metavar="NAME=VALUE", help="What a client may do or hold; repeatable."),
+    ] = None,
+    metrics_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--metrics-token-file",
+            help="Its first line lets one read /metrics from elsewhere; also $GQLINK_METRICS_TOKEN.",
+        ),
+    ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="Of standard error: lines for people, or JSON.")
+    ] = LogFormat.TEXT,
+    log_level: Annotated[LogLevel, typer.Option("--log-level", help="What is logged at least.")] = LogLevel.WARNING,
 ) -> None:
     """Serve the chat: its page at /, GraphQL over HTTP and WebSocket at /graphql, logins at /login."""
     from gqlink.chat import ChatSettings, create_app
-    from gqlink.server import Limits
 
     if demo and not _is_loopback(host):
         raise BadUserInput(f"--demo has public passwords, so it listens on loopback only, not on {host}")
     if dev and not _is_loopback(host):
         raise BadUserInput(f"--dev shows errors in full, so it listens on loopback only, not on {host}")
+    proxies = [_proxy(address) for address in trust_proxy or ()]
     settings = ChatSettings(
         data_dir=data or default_data_dir(demo=demo),
         database_url=database,
@@ -71,20 +93,26 @@ def serve(
         playground=demo or dev or playground,
         allowed_hosts=(*_LOOPBACK_HOSTS, *(allow_host or ())),
         allowed_origins=tuple(allow_origin or ()),
+        limits=parse_limits(limit or ()),
+        metrics_token=read_metrics_token(metrics_token_file),
     )
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING, stream=sys.stderr)
+    log_to_stderr(log_format, log_level)
     app = create_app(settings, on_socket_event=lambda event: _say(describe_event(event)))
+    http, ws = bounded_protocols(settings.limits)
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
-        ws="websockets-sansio",
+        http=http,
+        ws=ws,
         log_config=None,
         access_log=False,
         server_header=False,
         # The application's own bound closes with a reason; this one only keeps the frame parser from buffering more.
-        ws_max_size=2 * Limits().message_bytes,
+        ws_max_size=2 * settings.limits.message_bytes,
         ws_per_message_deflate=False,
+        # Unless told otherwise uvicorn believes every process of this machine.
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
     with _listen(host, port) as listening:
@@ -155,7 +183,9 @@ def _welcome(settings: ChatSettings, listening: socket.socket) -> str:
     url = f"http://{host}:{port}"
     lines = ["", f"  The chat is at {url}"]
     lines += [f"  The playground is at {url}/playground"] if settings.playground else []
-    lines += [f"  GraphQL is at {url}/graphql, over HTTP and WebSocket; logins at {url}/login", ""]
+    lines += [f"  GraphQL is at {url}/graphql, over HTTP and WebSocket; logins at {url}/login"]
+    readers = "this machine, or the token" if settings.metrics_token else "this machine only"
+    lines += [f"  Metrics are at {url}/metrics, for {readers}", ""]
     lines += [f"  Data: {settings.data_dir}"]
     if settings.demo:
         gqlink = _command_name()
@@ -203,6 +233,16 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as exc:
         raise BadUserInput(f"cannot listen on {host}, port {port}: {exc.strerror}; another one: --port 9001") from exc
     return listening
+
+
+def _proxy(address: str) -> str:
+    """Return the address or network of a proxy; uvicorn would take any text, and then believe nobody."""
+    try:
+        return str(ipaddress.ip_network(address, strict=False))
+    except ValueError:
+        raise BadUserInput(
+            f"--trust-proxy takes an IP address or a network such as 10.0.0.0/8, not {address}"
+        ) from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -106,11 +106,15 @@ CLOSINGS: Final[tuple[Closing, ...]] = (
     Closing(CloseCode.NO_CODE, None, "closed without a code", _R, _R),
     Closing(CloseCode.ABNORMAL, None, "the connection broke without a close", _R, _R),
     Closing(CloseCode.INVALID_DATA, None, "text that is not UTF-8", _F, _F),
+    Closing(
+        CloseCode.POLICY_VIOLATION, "Too many messages", "a client that goes on beyond `messages_per_second`", _R, _R
+    ),
     Closing(CloseCode.POLICY_VIOLATION, None, "against the peer's policy, often a refusal", _N, _N),
     Closing(CloseCode.MESSAGE_TOO_BIG, "Message too big", "a message over `message_bytes`", _F, _F),
     Closing(CloseCode.EXTENSION_MISSING, None, "a WebSocket extension is missing", _F, _F),
     Closing(CloseCode.INTERNAL_ERROR, None, "the server failed", _R, _R),
     Closing(CloseCode.SERVICE_RESTART, "Service restart", "any stop of the server", _R, _R),
+    Closing(CloseCode.TRY_AGAIN_LATER, "Too many sockets", "more of one subject than `sockets_per_identity`", _R, _R),
     Closing(
         CloseCode.TRY_AGAIN_LATER,
         "Try again later",
@@ -118,6 +122,7 @@ CLOSINGS: Final[tuple[Closing, ...]] = (
         _R,
         _R,
     ),
+    Closing(CloseCode.TRY_AGAIN_LATER, None, "likewise, in another server's words", _R, _R),
     Closing(CloseCode.BAD_GATEWAY, None, "a proxy got a bad answer", _R, _R),
     Closing(CloseCode.TLS_FAILED, None, "the TLS handshake failed", _F, _F),
     Closing(CloseCode.UNAUTHORIZED_REGISTERED, None, "a refusal, as registered for all subprotocols", _N, _N),

@@ -1,20 +1,22 @@
 """GraphQL for any ASGI server, over HTTP and both WebSocket subprotocols, with one way to know who speaks.
 
 `app` is the promise; `http` and `listener` are the two shells, `asgi_socket` drives the second on any ASGI server;
-`execution` runs operations; `origin`, `limits`, `masking`, `policy` and `revocations` keep it safe; `playground` is a
-page to try it in.
+`execution` runs operations; `origin`, `limits`, `masking`, `policy`, `requirements` and `revocations` keep it safe;
+`playground` is a page to try it in.
 """
 
 from gqlink.errors import MissingExtra
 
 try:
     from gqlink.server.app import GraphQLApp
+    from gqlink.server.authorization_directives import AUTHORIZATION_DIRECTIVES
     from gqlink.server.clock import Clock, SystemClock, Timer
     from gqlink.server.limits import Limits
     from gqlink.server.origin import Doorkeeper
     from gqlink.server.pages import BuiltPage, security_policy
     from gqlink.server.playground import Playground
     from gqlink.server.policy import Policy, PolicyEvent, PolicyOperation
+    from gqlink.server.requirements import Requirements
     from gqlink.server.revocation_file import FileRevocationStore
     from gqlink.server.revocations import RevocationStore
     from gqlink.server.statistics import ServerStatistics
@@ -25,6 +27,7 @@ except ImportError as exc:
     raise MissingExtra("server", module=exc.name) from exc
 
 __all__ = (
+    "AUTHORIZATION_DIRECTIVES",
     "BuiltPage",
     "Clock",
     "Context",
@@ -36,6 +39,7 @@ __all__ = (
     "Policy",
     "PolicyEvent",
     "PolicyOperation",
+    "Requirements",
     "RevocationStore",
     "ServerStatistics",
     "SocketEvent",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -19,10 +18,12 @@ from gqlink.server.execution import Execution
 from gqlink.server.host import Host
 from gqlink.server.http import serve_http
 from gqlink.server.limits import Limits
+from gqlink.server.logbook import Throttle, log_event
 from gqlink.server.masking import ErrorFormatter
 from gqlink.server.origin import Doorkeeper
 from gqlink.server.playground import Playground, playground_routes
 from gqlink.server.revocations import Revocations
+from gqlink.server.statistics import Meter
 from gqlink.server.tasks import wait_for_tasks
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import Receive, Scope, Send
 
-    from gqlink.auth import Authenticate, Identity
+    from gqlink.auth import Authenticate, Identity, Token
     from gqlink.pubsub import Broker
     from gqlink.server.clock import Clock
     from gqlink.server.listener import SocketListener
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from gqlink.server.transport import SocketEvent, Transport
 
 __all__ = ("GraphQLApp",)
-
-_log = logging.getLogger("gqlink.server")
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _MONTH = 30 * 24 * 3600.0
@@ -72,13 +71,15 @@ class GraphQLApp:
             `Playground` says how one signs in there.
         on_socket_event: Called with a `SocketEvent` for each step in the life of a socket.
         policy: Says what an identity may do, and which events it may get: at the start of every operation, and with
-            each event of a subscription. Without it everything is allowed that resolvers allow.
+            each event of a subscription, after the schema's directives. Without it everything is allowed that these
+            and the resolvers allow.
         revocation_store: Where revocations outlive the process; without it they hold until it ends.
         revocation_seconds: How long a revocation is remembered; at least as long as any credential may live.
         clock: The time; a test turns its hands.
 
     Raises:
-        TypeError: The schema is not valid.
+        TypeError: The schema is not valid, or a directive of `AUTHORIZATION_DIRECTIVES` is not declared or used as it
+            is defined.
         ValueError: `revocation_seconds` is not greater than 0.
     """
 
@@ -104,7 +105,9 @@ class GraphQLApp:
         assert_valid_schema(schema)
         limits = limits or Limits()
         clock = clock or SystemClock()
-        errors = ErrorFormatter(debug=debug)
+        meter = Meter()
+        throttle = Throttle(clock)
+        errors = ErrorFormatter(debug=debug, on_limit=meter.refuse, on_masked=meter.mask)
         self._owns_broker = broker is None
         self.broker: Broker = MemoryBroker() if broker is None else broker
         self._playground = Playground() if playground is True else playground or None
@@ -119,7 +122,9 @@ class GraphQLApp:
         )
         self._host = Host(
             execution=Execution(schema, limits=limits, errors=errors, debug=debug, introspection=introspection),
-            authentication=Authentication(authenticate, concurrency=limits.authentications, ready=revocations.ready),
+            authentication=Authentication(
+                authenticate, concurrency=limits.authentications, ready=revocations.ready, throttle=throttle
+            ),
             doorkeeper=Doorkeeper(tuple(allowed_hosts), tuple(allowed_origins)),
             errors=errors,
             limits=limits,
@@ -130,6 +135,8 @@ class GraphQLApp:
             listeners=listeners,
             revocations=revocations,
             policy=policy,
+            meter=meter,
+            throttle=throttle,
         )
 
     @property
@@ -206,6 +213,23 @@ class GraphQLApp:
             routes += playground_routes(self._playground, graphql=path, doorkeeper=self._host.doorkeeper)
         return routes
 
+    def metrics_route(self, path: str = "/metrics", *, token: Token | str | None = None) -> BaseRoute:
+        """Return a route that tells Prometheus what the application does, beside those of `routes`.
+
+        It answers peers on a loopback address that no proxy speaks for, and whoever brings the token.
+
+        Args:
+            path: Where; not under that of GraphQL.
+            token: What is brought as `Authorization: Bearer …`, at least 16 characters; None for this machine only.
+
+        Raises:
+            MissingExtra: prometheus-client is not installed: `gqlink[metrics]`.
+            ValueError: The token is too short.
+        """
+        from gqlink.server.metrics_endpoint import MetricsEndpoint
+
+        return Route(path, MetricsEndpoint(self._host, token=token))
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         match scope["type"]:
@@ -245,7 +269,7 @@ class GraphQLApp:
             *(socket.tasks for socket in sockets)
         )
         if not await wait_for_tasks(tasks, seconds=host.limits.execution_seconds):
-            _log.error("operations did not end in time and are abandoned")
+            log_event("not_stopped", "operations did not end in time and are abandoned")
         await host.revocations.aclose()
         if self._owns_broker:
             await self.broker.aclose()

@@ -10,28 +10,31 @@ Source: ASGI specification 3.0, "HTTP & WebSocket ASGI Message Format".
 from __future__ import annotations
 
 import asyncio
-import logging
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from gqlink.auth import Credentials
-from gqlink.errors import MalformedCredentials
+from gqlink.errors import LimitExceeded, MalformedCredentials
 from gqlink.protocol import CloseCode, choose_dialect
-from gqlink.server.handshake import credentials_of, facts_of, peer_of, refusal_of
+from gqlink.server.admission import RETRY_SECONDS
+from gqlink.server.handshake import address_of, credentials_of, facts_of, peer_of, refusal_of
 from gqlink.server.listener import SocketListener
+from gqlink.server.logbook import log_event
 from gqlink.server.send_queue import SendQueue
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from starlette.types import Receive, Scope, Send
 
     from gqlink.protocol import Dialect
+    from gqlink.server.admission import Place
     from gqlink.server.host import Host
     from gqlink.server.origin import Refusal
 
 __all__ = ("serve_socket",)
-
-_log = logging.getLogger("gqlink.server")
 
 # How long our close may take from the moment it is written, the peer's answer included.
 _CLOSE_SECONDS: Final = 1.0
@@ -42,22 +45,36 @@ _TURN_SECONDS: Final = 0.001
 async def serve_socket(host: Host, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one WebSocket from its handshake to its end."""
     await receive()  # websocket.connect
-    try:
-        dialect = await _shake_hands(host, scope, send)
-    except OSError:  # what an ASGI server raises when the peer is gone
-        _log.debug("a peer left during the handshake")
-        return
-    if dialect is not None:
-        async with SendQueue(send, limits=host.limits, meter=host.meter) as outlet:
-            await _converse(host, scope, receive, outlet, dialect)
+    with ExitStack() as held:
+        try:
+            place = await _enter(host, scope, send)
+            if place is None:
+                return
+            held.enter_context(place)
+            dialect = await _shake_hands(scope, send)
+        except OSError:  # what an ASGI server raises when the peer is gone
+            log_event("handshake_left", "a peer left during the handshake")
+            return
+        if dialect is not None:
+            async with SendQueue(send, limits=host.limits, meter=host.meter) as outlet:
+                await _converse(host, scope, receive, outlet, dialect, place=place)
 
 
-async def _shake_hands(host: Host, scope: Scope, send: Send) -> Dialect | None:
-    """Answer the handshake; None when there will be no conversation."""
+async def _enter(host: Host, scope: Scope, send: Send) -> Place | None:
+    """Let a peer pass the door and take its place; None when it was turned away."""
     refusal = refusal_of(host, scope)
     if refusal is not None:
-        await _deny(scope, send, refusal)
+        await _deny(host, scope, send, refusal)
         return None
+    try:
+        return host.admission.enter(address_of(scope))
+    except LimitExceeded as exc:
+        await _turn_back(host, scope, send, exc)
+        return None
+
+
+async def _shake_hands(scope: Scope, send: Send) -> Dialect | None:
+    """Agree on a subprotocol; None when there will be no conversation."""
     dialect = choose_dialect(scope.get("subprotocols", ()))
     if dialect is None:
         # Only a WebSocket that was accepted can say why it is closed.
@@ -69,8 +86,10 @@ async def _shake_hands(host: Host, scope: Scope, send: Send) -> Dialect | None:
     return dialect
 
 
-async def _converse(host: Host, scope: Scope, receive: Receive, outlet: SendQueue, dialect: Dialect) -> None:
-    listener = _listen(host, scope, outlet, dialect)
+async def _converse(
+    host: Host, scope: Scope, receive: Receive, outlet: SendQueue, dialect: Dialect, *, place: Place
+) -> None:
+    listener = _listen(host, scope, outlet, dialect, place=place)
     host.listeners.add(listener)
     try:
         if host.closing:
@@ -84,16 +103,18 @@ async def _converse(host: Host, scope: Scope, receive: Receive, outlet: SendQueu
             host.listeners.discard(listener)
 
 
-def _listen(host: Host, scope: Scope, outlet: SendQueue, dialect: Dialect) -> SocketListener:
+def _listen(host: Host, scope: Scope, outlet: SendQueue, dialect: Dialect, *, place: Place) -> SocketListener:
     transport = facts_of(scope, socket=host.number_socket(), subprotocol=dialect.subprotocol)
     try:
         handshake, malformed = credentials_of(host, scope), None
     except MalformedCredentials as exc:
         handshake, malformed = Credentials(), exc
-    listener = SocketListener(host, outlet, dialect, transport=transport, handshake=handshake)
+    listener = SocketListener(host, outlet, dialect, transport=transport, handshake=handshake, place=place)
     outlet.when_stalled(lambda: listener.close(CloseCode.SLOW_CONSUMER, "Slow consumer"))
     if malformed is not None:
-        _log.info("a credential was refused: %s", malformed)
+        host.meter.not_authenticated("socket", malformed)
+        text, reason = "a credential was refused: %s", malformed.reason
+        host.throttle.log("credential_refused", text, malformed, sort=reason, reason=reason, client=transport.client)
         listener.refuse(malformed.close_code, malformed.reason)
     return listener
 
@@ -105,7 +126,7 @@ async def _read(receive: Receive, listener: SocketListener, outlet: SendQueue) -
             with outlet.ending(lambda: _hurry(patience)):
                 await _read_all(receive, listener, outlet)
     except TimeoutError:
-        _log.debug("a peer did not answer the close")
+        log_event("sending_failed", "a peer did not answer the close")
 
 
 async def _read_all(receive: Receive, listener: SocketListener, outlet: SendQueue) -> None:
@@ -134,13 +155,40 @@ def _feed(listener: SocketListener, text: str | None) -> None:
         listener.on_text(text)
 
 
-async def _deny(scope: Scope, send: Send, refusal: Refusal) -> None:
+async def _deny(host: Host, scope: Scope, send: Send, refusal: Refusal) -> None:
     """Refuse the handshake with a status and a sentence, where the server can say them; else with 403."""
-    _log.info("a handshake from %s was refused: %s", peer_of(scope), refusal.message)
-    if "websocket.http.response" not in scope.get("extensions", {}):
+    text, client, why = "a handshake from %s was refused: %s", peer_of(scope), refusal.message
+    host.throttle.log("handshake_refused", text, client, why, sort=why, client=client, code=refusal.status)
+    if not _may_answer(scope):
         await send({"type": "websocket.close", "code": CloseCode.POLICY_VIOLATION, "reason": refusal.message})
         return
-    body = msgspec.json.encode({"errors": [{"message": refusal.message}]})
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
+    await _answer(send, refusal.status, {"message": refusal.message})
+
+
+async def _turn_back(host: Host, scope: Scope, send: Send, exceeded: LimitExceeded) -> None:
+    """Ask a peer for whom there is no place to come later.
+
+    Where the server has no status to say it with, the socket is accepted and closed: a handshake that it refuses is
+    403, which would be about the credential.
+    """
+    error = host.errors.format(exceeded)
+    if _may_answer(scope):
+        status = 503 if exceeded.limit == "sockets" else 429
+        await _answer(send, status, error, headers=[(b"retry-after", str(RETRY_SECONDS).encode())])
+        return
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.close", "code": CloseCode.TRY_AGAIN_LATER, "reason": "Try again later"})
+
+
+def _may_answer(scope: Scope) -> bool:
+    return "websocket.http.response" in scope.get("extensions", {})
+
+
+async def _answer(
+    send: Send, status: int, error: Mapping[str, object], *, headers: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
+    """Answer a handshake with a status and a GraphQL error instead of a WebSocket."""
+    body = msgspec.json.encode({"errors": [error]})
+    fields = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": fields})
     await send({"type": "websocket.http.response.body", "body": body})

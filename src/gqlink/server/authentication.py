@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from gqlink.auth import Identity
 from gqlink.errors import AuthError, AuthUnavailable
+from gqlink.server.clock import SystemClock
+from gqlink.server.logbook import Throttle
 from gqlink.server.tasks import is_ending
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ("Authentication",)
 
-_log = logging.getLogger("gqlink.server")
-
 
 class Authentication:
     """Asks the application's coroutine, and translates what comes of it.
@@ -27,11 +26,18 @@ class Authentication:
         authenticate: The application's own.
         concurrency: How many may run at a time; the others wait.
         ready: Awaited before anybody is asked about; raises `AuthUnavailable` while nobody may be let in.
+        throttle: Keeps an outage from filling the log.
     """
 
     def __init__(
-        self, authenticate: Authenticate, *, concurrency: int, ready: Callable[[], Awaitable[None]] | None = None
+        self,
+        authenticate: Authenticate,
+        *,
+        concurrency: int,
+        ready: Callable[[], Awaitable[None]] | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
+        self._throttle = throttle or Throttle(SystemClock())
         self._authenticate = authenticate
         self._ready = ready
         self._places = asyncio.Semaphore(concurrency)
@@ -59,12 +65,12 @@ class Authentication:
         except AuthError:
             raise
         except AuthUnavailable as exc:
-            _log.warning("authentication is unavailable: %s", exc)
+            self._throttle.log("authentication_unavailable", "authentication is unavailable: %s", exc)
             raise
         except (Exception, asyncio.CancelledError) as exc:
             if is_ending() or deadline.expired():
                 raise
-            _log.exception("authentication failed unexpectedly")
+            self._throttle.log("authentication_failed", "authentication failed unexpectedly", exc_info=True)
             raise AuthUnavailable(type(exc).__name__) from exc
 
     async def _ask(self, credentials: Credentials) -> Identity:

@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from gqlink.errors import AuthUnavailable, ConnectionClosed
+from gqlink.server.logbook import Throttle, log_event
 from gqlink.server.tasks import TaskSet, is_ending, wait_for_tasks
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from gqlink.server.clock import Clock
 
 __all__ = ("CONTROL_TOPIC", "Control", "kind_of")
-
-_log = logging.getLogger("gqlink.server")
 
 CONTROL_TOPIC: Final = "gqlink:control"
 
@@ -70,6 +69,7 @@ class Control:
         self._clock = clock
         self._obey = obey
         self._load = load
+        self._throttle = Throttle(clock)
         self._tasks = TaskSet()
         self._task: asyncio.Task[None] | None = None
         self._attempt = Attempt()
@@ -118,7 +118,7 @@ class Control:
         self._closed = True
         self._tasks.cancel_all()
         if not await wait_for_tasks(self._tasks.tasks, seconds=CLOSE_SECONDS):
-            _log.error("listening to other nodes did not end in time and is abandoned")
+            log_event("not_stopped", "listening to other nodes did not end in time and is abandoned")
 
     async def _run(self) -> None:
         failures = 0
@@ -143,14 +143,16 @@ class Control:
                 async for publication in orders:
                     self._take(publication.data)
         except ConnectionClosed:
-            _log.warning("the broker is closed: orders of other nodes are not heard, and nobody new is let in")
+            text = "the broker is closed: orders of other nodes are not heard, and nobody new is let in"
+            log_event("broker_closed", text)
             return None
         except (Exception, asyncio.CancelledError) as exc:
             if isinstance(exc, asyncio.CancelledError) and is_ending():
                 raise
             kind = kind_of(exc)
-            _log.warning("orders of other nodes are not heard, and nobody new is let in until they are: %s", kind)
-            _log.debug("why they are not heard", exc_info=exc)
+            text = "orders of other nodes are not heard, and nobody new is let in until they are: %s"
+            log_event("nodes_unheard", text, kind)
+            log_event("nodes_unheard", "why they are not heard", level=logging.DEBUG, exc_info=exc)
             return f"revocations are not known ({kind})"
         return "the subscription to other nodes' orders has ended"
 
@@ -170,7 +172,7 @@ class Control:
         try:
             self._obey(order)
         except Exception:  # noqa: BLE001 -- one order that fails must not deafen the node
-            _log.exception("an order of another node failed")
+            self._throttle.log("order_failed", "an order of another node failed", exc_info=True)
 
     def _failed(self, failure: str) -> None:
         self._ready = False

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from graphql import (
+    DocumentNode,
     GraphQLError,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
@@ -19,12 +21,23 @@ from graphql import (
     validate,
 )
 
-if TYPE_CHECKING:
-    from graphql import ASTValidationRule, DocumentNode, GraphQLSchema
+from gqlink.server.cost import CostPlan, CostRules
+from gqlink.server.document_limits import check_document, check_text
+from gqlink.server.requirement_rules import RequirementRules
 
-__all__ = ("Documents", "InvalidDocument")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graphql import ASTValidationRule, GraphQLSchema
+
+    from gqlink.server.limits import Limits
+    from gqlink.server.requirements import Requirements
+
+__all__ = ("Document", "Documents", "InvalidDocument", "PreparedOperation")
 
 _LARGEST_SHARE: Final = 32
+# An attacker's document may be wrong in a thousand places, and each error takes as long as twenty right fields.
+_ERRORS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,60 +53,116 @@ class InvalidDocument:
     errors: tuple[GraphQLError, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedOperation:
+    """What is known of one operation of a valid document, found out once.
+
+    Args:
+        node: The operation.
+        cost: What it costs, as far as that can be said without variables.
+        requirements: What the schema's directives demand for it.
+    """
+
+    node: OperationDefinitionNode
+    cost: CostPlan
+    requirements: Requirements
+
+
+class Document:
+    """A valid document within the limits.
+
+    Args:
+        node: What was parsed.
+        prepare: Finds out what there is to know of one of its operations; called once for each.
+    """
+
+    __slots__ = ("_prepare", "_prepared", "node")
+
+    def __init__(self, node: DocumentNode, *, prepare: Callable[[OperationDefinitionNode], PreparedOperation]) -> None:
+        self.node = node
+        self._prepare = prepare
+        self._prepared: dict[str | None, PreparedOperation] = {}
+
+    def operation(self, name: str | None) -> PreparedOperation | None:
+        """Return the operation that a request means; None when the name is unknown, or missing among several."""
+        prepared = self._prepared.get(name)
+        if prepared is None:
+            node = find_operation(self.node, name)
+            if node is None:
+                return None
+            prepared = self._prepared[name] = self._prepare(node)
+        return prepared
+
+
 class Documents:
     """The documents of one schema, bounded, the longest unused forgotten first.
 
+    An invalid one is not kept: its sender has no hurry. Nor is one that would take more than a 32nd of
+    `documents_characters`, so that a stranger's few large ones cannot drive out everybody's small ones.
+
     Args:
         schema: What they are validated against.
-        size: How many valid ones are kept. An invalid one is not: its sender has no hurry.
-        characters: How much text they may have together. One that would take more than a 32nd of it is not kept, so
-            that a stranger's few large ones cannot drive out everybody's small ones.
+        limits: The bounds of one document, and of what is kept.
         debug: Allow introspection, and suggest names in errors.
         introspection: Allow it without `debug` too.
     """
 
-    def __init__(
-        self, schema: GraphQLSchema, *, size: int, characters: int, debug: bool, introspection: bool = False
-    ) -> None:
+    def __init__(self, schema: GraphQLSchema, *, limits: Limits, debug: bool, introspection: bool = False) -> None:
         self._schema = schema
-        self._size = size
-        self._characters = characters
+        self._limits = limits
+        self._costs = CostRules(schema)
+        self._requirements = RequirementRules(schema)
         self._kept_characters = 0
         self._debug = debug
         self._rules: list[type[ASTValidationRule]] = list(specified_rules)
         if not (debug or introspection):
             self._rules.append(NoSchemaIntrospectionCustomRule)
-        self._kept: OrderedDict[str, DocumentNode] = OrderedDict()
+        self._kept: OrderedDict[str, Document] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def find(self, query: str) -> DocumentNode | InvalidDocument:
-        """Return the document of a text, from the cache where it is known."""
+    def find(self, query: str) -> Document | InvalidDocument:
+        """Return the document of a text, from the cache where it is known.
+
+        Raises:
+            LimitExceeded: It is larger than the limits allow; nothing of it was validated.
+        """
         document = self._kept.get(query)
         if document is not None:
             self._kept.move_to_end(query)
             return document
         checked = self._check(query)
-        if not isinstance(checked, InvalidDocument):
+        if isinstance(checked, Document):
             self._keep(query, checked)
         return checked
 
-    def _check(self, query: str) -> DocumentNode | InvalidDocument:
+    def _check(self, query: str) -> Document | InvalidDocument:
+        check_text(query, self._limits)
         # graphql-core answers documents that are nested too deeply with an error of its own, here and in `validate`.
         try:
-            document = parse(query)
+            node = parse(query)
         except GraphQLError as error:
             return InvalidDocument("GRAPHQL_PARSE_FAILED", (error,))
-        errors = validate(self._schema, document, self._rules, hide_suggestions=not self._debug)
-        return InvalidDocument("GRAPHQL_VALIDATION_FAILED", tuple(errors)) if errors else document
+        check_document(node, self._limits)
+        errors = validate(self._schema, node, self._rules, max_errors=_ERRORS, hide_suggestions=not self._debug)
+        if errors:
+            return InvalidDocument("GRAPHQL_VALIDATION_FAILED", tuple(errors))
+        return Document(node, prepare=partial(self._prepare, node))
 
-    def _keep(self, query: str, document: DocumentNode) -> None:
-        if len(query) > self._characters // _LARGEST_SHARE:
+    def _prepare(self, document: DocumentNode, operation: OperationDefinitionNode) -> PreparedOperation:
+        return PreparedOperation(
+            operation,
+            cost=self._costs.plan(document, operation),
+            requirements=self._requirements.collect(document, operation),
+        )
+
+    def _keep(self, query: str, document: Document) -> None:
+        if len(query) > self._limits.documents_characters // _LARGEST_SHARE:
             return
         self._kept[query] = document
         self._kept_characters += len(query)
-        while len(self._kept) > self._size or self._kept_characters > self._characters:
+        while len(self._kept) > self._limits.documents or self._kept_characters > self._limits.documents_characters:
             forgotten, _ = self._kept.popitem(last=False)
             self._kept_characters -= len(forgotten)
 

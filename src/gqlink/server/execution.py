@@ -23,8 +23,10 @@ from gqlink.errors import LimitExceeded, SubscriberLagging
 from gqlink.protocol import position_extensions, read_cursor_request
 from gqlink.pubsub import Stream
 from gqlink.server.cursors import PlacedEvent, open_stream
-from gqlink.server.documents import Documents, InvalidDocument, find_operation, is_mutation
+from gqlink.server.document_limits import check_variables
+from gqlink.server.documents import Documents, InvalidDocument, is_mutation
 from gqlink.server.executor import OperationExecutor
+from gqlink.server.requirements import NOTHING_REQUIRED, Requirements
 from gqlink.server.tasks import is_ending
 
 if TYPE_CHECKING:
@@ -61,11 +63,13 @@ class Operation:
         request: As it came.
         document: Its document.
         node: The operation in it that is meant.
+        requirements: What the schema's directives demand for it.
     """
 
     request: Request
     document: DocumentNode
     node: OperationDefinitionNode
+    requirements: Requirements = NOTHING_REQUIRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,30 +123,30 @@ class Execution:
         self._limits = limits
         self._errors = errors
         self._debug = debug
-        self.documents = Documents(
-            schema,
-            size=limits.documents,
-            characters=limits.documents_characters,
-            debug=debug,
-            introspection=introspection,
-        )
+        self.documents = Documents(schema, limits=limits, debug=debug, introspection=introspection)
 
     def prepare(self, request: Request) -> Operation:
-        """Find what a request asks for.
+        """Find what a request asks for; every transport comes by here, and every limit of a request is checked here.
 
         Raises:
-            RequestError: The document cannot be parsed, does not validate, or has no such operation.
+            RequestError: It is over a limit, or its document cannot be parsed, does not validate, or has no such
+                operation.
         """
         try:
+            check_variables(request.variables, self._limits)
             document = self.documents.find(request.query)
-        except Exception as exc:  # a type of the schema failed in validation: that is no reason to end a socket
+        except Exception as exc:  # a limit; or a type of the schema failed in validation, no reason to end a socket
             raise RequestError([self._errors.format(exc)]) from exc
         if isinstance(document, InvalidDocument):
             raise RequestError(self._errors.format_all(document.errors, code=document.code))
-        node = find_operation(document, request.operation_name)
-        if node is None:
+        prepared = document.operation(request.operation_name)
+        if prepared is None:
             raise RequestError([_no_operation(request)])
-        return Operation(request, document, node)
+        try:
+            prepared.cost.check(request.variables or {}, self._limits)
+        except LimitExceeded as exc:
+            raise RequestError([self._errors.format(exc)]) from exc
+        return Operation(request, document.node, prepared.node, prepared.requirements)
 
     async def run(
         self,

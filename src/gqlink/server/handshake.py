@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gqlink.server.host import Host
     from gqlink.server.origin import Refusal
 
-__all__ = ("credentials_of", "facts_of", "peer_of", "refusal_of")
+__all__ = ("address_of", "credentials_of", "facts_of", "peer_of", "refusal_of")
 
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
@@ -51,6 +51,15 @@ def facts_of(scope: Scope, *, socket: int | None = None, subprotocol: str | None
         subprotocol=subprotocol,
         socket=socket,
     )
+
+
+def address_of(scope: Scope) -> str | None:
+    """Return the peer's address without its port; None where the server does not tell.
+
+    Behind a proxy it is the client's where the ASGI server was told to believe that proxy, and else the proxy's.
+    """
+    client = scope.get("client")
+    return None if client is None else client[0]
 
 
 def peer_of(scope: Scope) -> str | None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gqlink.protocol import CloseCode
+from gqlink.server.admission import Admission
 from gqlink.server.expiry import ExpiryWatch
-from gqlink.server.statistics import Meter
+from gqlink.server.logbook import Throttle, log_event
+from gqlink.server.statistics import known_reason
 from gqlink.server.tasks import TaskSet
 from gqlink.server.transport import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from gqlink.auth import Identity
     from gqlink.server.authentication import Authentication
@@ -21,16 +22,15 @@ if TYPE_CHECKING:
     from gqlink.server.execution import Execution
     from gqlink.server.limits import Limits
     from gqlink.server.listener import SocketListener
+    from gqlink.server.logbook import LogEvent
     from gqlink.server.masking import ErrorFormatter
     from gqlink.server.origin import Doorkeeper
     from gqlink.server.policy import Policy
     from gqlink.server.revocations import Revocations
-    from gqlink.server.statistics import ServerStatistics
+    from gqlink.server.statistics import Meter, ServerStatistics
     from gqlink.server.transport import SocketEvent, Transport
 
 __all__ = ("Host",)
-
-_log = logging.getLogger("gqlink.server")
 
 
 class Host:
@@ -49,6 +49,8 @@ class Host:
         listeners: The live sockets; the transports add and remove them.
         revocations: Says whose credential no longer counts.
         policy: The application's own, or None: everything is allowed.
+        meter: The counters.
+        throttle: Keeps a flood out of the log.
     """
 
     def __init__(
@@ -66,12 +68,15 @@ class Host:
         listeners: set[SocketListener],
         revocations: Revocations,
         policy: Policy | None,
+        meter: Meter,
+        throttle: Throttle | None = None,
     ) -> None:
         self.execution = execution
         self.authentication = authentication
         self.doorkeeper = doorkeeper
         self.errors = errors
         self.limits = limits
+        self.admission = Admission(limits)
         self.clock = clock
         self.cookie = cookie
         self.context: Callable[[Identity, Transport], object] = build_context or Context
@@ -81,7 +86,9 @@ class Host:
         self.revocations = revocations
         self.policy = policy
         self.expiries = ExpiryWatch(clock)
-        self.meter = Meter()
+        self.meter = meter
+        self.throttle = throttle or Throttle(clock)
+        meter.on_refusal = self._log_refusal
         self.closing = False
         self._on_socket_event = on_socket_event
         self._sockets = itertools.count(1)
@@ -103,9 +110,38 @@ class Host:
             self.meter.sockets_opened += 1
         elif event.kind == "closed":
             self.meter.closed[event.code or CloseCode.ABNORMAL] += 1
+        _log_socket(event)
         if self._on_socket_event is None:
             return
         try:
             self._on_socket_event(event)
         except Exception:  # noqa: BLE001 -- a hook must not harm a socket
-            _log.exception("on_socket_event failed")
+            log_event("hook_failed", "on_socket_event failed", exc_info=True, socket=event.socket)
+
+    def _log_refusal(self, limit: str) -> None:
+        self.throttle.log("limit", "a limit was exceeded: %s", limit, sort=limit, limit=limit)
+
+
+_SOCKET_EVENTS: Final[Mapping[str, LogEvent]] = {
+    "opened": "socket_opened",
+    "acknowledged": "socket_acknowledged",
+    "renewed": "socket_renewed",
+    "refused": "socket_refused",
+    "closed": "socket_closed",
+}
+
+
+def _log_socket(event: SocketEvent) -> None:
+    """Write down a step in the life of a socket; what a client gave as its reason is not repeated."""
+    log_event(
+        _SOCKET_EVENTS[event.kind],
+        "socket %d %s",
+        event.socket,
+        event.kind,
+        socket=event.socket,
+        client=event.client,
+        subprotocol=event.subprotocol,
+        subject=event.identity.subject,
+        code=event.code,
+        reason=None if event.code is None else known_reason(event.code, event.reason) or None,
+    )

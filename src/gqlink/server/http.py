@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,6 +28,7 @@ from gqlink.server.http_request import (
     read_query_string,
     read_request,
 )
+from gqlink.server.observing import observe
 from gqlink.server.policy import authorize
 
 if TYPE_CHECKING:
@@ -40,10 +40,9 @@ if TYPE_CHECKING:
     from gqlink.protocol import Request
     from gqlink.server.execution import Operation
     from gqlink.server.host import Host
+    from gqlink.server.transport import Transport
 
 __all__ = ("serve_http",)
-
-_log = logging.getLogger("gqlink.server")
 
 
 async def serve_http(host: Host, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,7 +67,7 @@ async def _respond(host: Host, http: HttpRequest) -> Response:
     except BadRequest as exc:
         return _failed(exc, media_type=media_type)
     except AuthError as exc:
-        return _failed(_refused(exc), media_type=media_type)
+        return _failed(_refused(host, exc), media_type=media_type)
     except AuthUnavailable as exc:
         return _failed(_unavailable(exc.retry_after), media_type=media_type)
     except RequestError as exc:
@@ -135,6 +134,16 @@ class Standing:
 
 
 async def _identify(host: Host, http: HttpRequest) -> Standing:
+    try:
+        standing = await _stand(host, http)
+    except (AuthError, AuthUnavailable) as exc:
+        host.meter.not_authenticated("http", exc)
+        raise
+    host.meter.authenticated("http", standing.identity)
+    return standing
+
+
+async def _stand(host: Host, http: HttpRequest) -> Standing:
     credentials = credentials_of(host, http.scope)
     try:
         return Standing(host, await host.authentication.identify(credentials, seconds=host.limits.init_seconds))
@@ -142,8 +151,8 @@ async def _identify(host: Host, http: HttpRequest) -> Standing:
         raise AuthUnavailable("it takes too long") from exc
 
 
-def _refused(exc: AuthError) -> BadRequest:
-    _log.info("a credential was refused: %s", exc)
+def _refused(host: Host, exc: AuthError) -> BadRequest:
+    host.throttle.log("credential_refused", "a credential was refused: %s", exc, sort=exc.reason, reason=exc.reason)
     challenge = {"www-authenticate": 'Bearer error="invalid_token"'}
     return BadRequest(exc.status, exc.reason, code=exc.extension_code, headers=challenge)
 
@@ -174,18 +183,24 @@ class NotExecuted(RequestError):
 
 
 async def _execute(host: Host, http: HttpRequest, request: Request, standing: Standing, media_type: str) -> Response:
-    operation = host.execution.prepare(request)
+    try:
+        operation = host.execution.prepare(request)
+    except RequestError:
+        host.meter.rejected("http")
+        raise
     if is_subscription(operation.node):
         raise BadRequest(400, "A subscription needs a WebSocket.", code="BAD_USER_INPUT")
     if is_mutation(operation.node) and http.method == "GET":
         raise BadRequest(405, "A mutation needs a POST.", headers={"allow": "POST"})
-    try:
-        payload = await _run(host, http, operation, _context(host, http, operation, standing))
-    except NotExecuted as exc:
-        raise exc.cause from None
-    if not is_mutation(operation.node):
-        # A mutation has taken effect, and its client must know: to be told 401 would be to be told that it has not.
-        payload = _still_allowed(host, operation, standing, payload)
+    transport, identity = facts_of(http.scope), standing.identity
+    with observe(host, operation, transport=transport, label="http", identity=identity):
+        try:
+            payload = await _run(host, http, operation, _context(host, transport, operation, standing))
+        except NotExecuted as exc:
+            raise exc.cause from None
+        if not is_mutation(operation.node):
+            # A mutation has taken effect, and its client must know: to be told 401 would be to be told that it has not.
+            payload = _still_allowed(host, operation, standing, payload)
     return _answer(200, payload, media_type=media_type)
 
 
@@ -203,12 +218,11 @@ def _still_allowed(host: Host, operation: Operation, standing: Standing, payload
     return payload
 
 
-def _context(host: Host, http: HttpRequest, operation: Operation, standing: Standing) -> Callable[[], object]:
+def _context(host: Host, transport: Transport, operation: Operation, standing: Standing) -> Callable[[], object]:
     """Build what resolvers see, for somebody who may ask, in the step in which execution begins.
 
     What the policy raises becomes the operation's answer, like what a resolver raises.
     """
-    transport = facts_of(http.scope)
 
     def look() -> None:
         _require(standing)

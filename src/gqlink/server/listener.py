@@ -13,8 +13,8 @@ one step; hence the length.
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Protocol
+import asyncio
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from gqlink.auth import ANONYMOUS, credentials_from_init
 from gqlink.errors import (
@@ -45,18 +45,20 @@ from gqlink.protocol import (
 from gqlink.server.documents import is_mutation
 from gqlink.server.execution import RequestError
 from gqlink.server.expiry import Lease, accept
-from gqlink.server.policy import check_policy, describe
+from gqlink.server.logbook import log_event
+from gqlink.server.message_rate import MessageRate
+from gqlink.server.policy import check_policy, question
 from gqlink.server.renewal import Renewals
 from gqlink.server.running import Runner, Running
 from gqlink.server.tasks import TaskSet, wait_for_tasks
 from gqlink.server.transport import SocketEvent
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Mapping, Sequence
 
     from gqlink.auth import Credentials, Identity
     from gqlink.protocol import Dialect, Event, Frame, RenewalOutcome
+    from gqlink.server.admission import Place
     from gqlink.server.clock import Timer
     from gqlink.server.expiry import Expiry
     from gqlink.server.host import Host
@@ -65,7 +67,11 @@ if TYPE_CHECKING:
 
 __all__ = ("Outlet", "SocketListener")
 
-_log = logging.getLogger("gqlink.server")
+# The limits that show in a close of ours, and nowhere else.
+_LIMITS_OF_CODES: Final[Mapping[int, str]] = {
+    CloseCode.MESSAGE_TOO_BIG: "message_bytes",
+    CloseCode.INITIALISATION_TIMEOUT: "init_seconds",
+}
 
 
 class Outlet(Protocol):
@@ -90,15 +96,24 @@ class SocketListener:
         dialect: The subprotocol agreed on.
         transport: What is known of the handshake.
         handshake: The credentials that the handshake carried.
+        place: What it holds; whoever entered it leaves it.
     """
 
     def __init__(
-        self, host: Host, outlet: Outlet, dialect: Dialect, *, transport: Transport, handshake: Credentials
+        self,
+        host: Host,
+        outlet: Outlet,
+        dialect: Dialect,
+        *,
+        transport: Transport,
+        handshake: Credentials,
+        place: Place,
     ) -> None:
         self._host = host
         self._outlet = outlet
         self._transport = transport
         self._handshake = handshake
+        self._place = place
         self._identity: Identity = ANONYMOUS
         self._lease = Lease(host.clock, host.expiries, end=self._expire)
         self._running: dict[str, Running] = {}
@@ -107,7 +122,11 @@ class SocketListener:
         self._renewals = Renewals(host, self, tasks=self._tasks, name=self._name("renewal"))
         # Every operation that still does something, those included that have ended for the client.
         self._working: set[asyncio.Task[None]] = set()
-        self._connection = ServerConnection(dialect, now=host.clock.now(), limits=_connection_limits(host))
+        now = host.clock.now()
+        self._rate = MessageRate(host.limits.messages_per_second, now=now)
+        self._came = 0.0
+        """How many messages have come lately, the last one included."""
+        self._connection = ServerConnection(dialect, now=now, limits=_connection_limits(host))
         self._timer: Timer | None = None
         self._set_timer()
         self._notify("opened")
@@ -117,10 +136,27 @@ class SocketListener:
         """Who the socket speaks for; anonymous before the ack."""
         return self._identity
 
+    @property
+    def state(self) -> Literal["unacknowledged", "acknowledged", "closing"]:
+        """How far it has come."""
+        match self._connection.phase:
+            case Phase.ACKNOWLEDGED:
+                return "acknowledged"
+            case Phase.REFUSED | Phase.CLOSED:
+                return "closing"
+            case _:
+                return "unacknowledged"
+
     def on_text(self, text: str | bytes) -> None:
-        """Take one text message."""
-        if not self.has_expired():
-            self._handle(self._connection.receive(text, now=self._host.clock.now()))
+        """Take one text message; it counts whatever it turns out to be."""
+        now = self._host.clock.now()
+        self._came = self._rate.count(now)
+        if self.has_expired():
+            return
+        if self._came > self._host.limits.messages_per_second and self._is_flood():
+            self._end_flood()
+        else:
+            self._handle(self._connection.receive(text, now=now))
 
     def on_binary(self) -> None:
         """Take note of one binary message."""
@@ -212,7 +248,7 @@ class SocketListener:
             for event in events:
                 self._act(event)
         except Exception:  # noqa: BLE001 -- a bug of ours; the client gets a close that says so
-            _log.exception("%s failed", self._name("listener"))
+            log_event("failed", "%s failed", self._name("listener"), exc_info=True, socket=self._transport.socket)
             for closed in self._connection.close(CloseCode.INTERNAL_ERROR, "Internal error"):
                 self._act(closed)
         self._flush()
@@ -237,6 +273,17 @@ class SocketListener:
         if frames:
             self._outlet.write(frames)
 
+    def _is_flood(self) -> bool:
+        """Tell whether it is too late for an error: as many again have come, or no error may be sent yet."""
+        often = 2 if self._connection.phase is Phase.ACKNOWLEDGED else 1
+        return self._came >= often * self._host.limits.messages_per_second + 1
+
+    def _end_flood(self) -> None:
+        events = self._connection.close(CloseCode.POLICY_VIOLATION, "Too many messages")
+        if events:
+            self._host.meter.refuse("messages_per_second")
+        self._handle(events)
+
     async def _authenticate(self, payload: Mapping[str, object] | None) -> None:
         deadline = self._connection.deadline
         seconds = 0.0 if deadline is None else deadline - self._host.clock.now()
@@ -244,16 +291,35 @@ class SocketListener:
             credentials = credentials_from_init(payload, handshake=self._handshake)
             self._admit(await self._host.authentication.identify(credentials, seconds=seconds))
         except AuthError as exc:
-            _log.info("%s: a credential was refused: %s", self._name("authenticate"), exc)
+            self._host.meter.not_authenticated("socket", exc)
+            self._log_refusal(exc)
             self.refuse(exc.close_code, exc.reason)
         except AuthUnavailable as exc:
+            self._host.meter.not_authenticated("socket", exc)
             self.refuse(exc.close_code, "Try again later")
-        except TimeoutError:
+        except LimitExceeded as exc:
+            self._host.meter.refuse(exc.limit)
+            self.refuse(CloseCode.TRY_AGAIN_LATER, "Too many sockets")
+        except asyncio.CancelledError:
+            if deadline is not None and self._host.clock.now() >= deadline:
+                # The machine's own timer was there first, and has closed the socket.
+                self._host.meter.not_authenticated("socket", TimeoutError())
+            raise
+        except TimeoutError as exc:
+            self._host.meter.not_authenticated("socket", exc)
             self.refuse(CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout")
+
+    def _log_refusal(self, exc: AuthError) -> None:
+        text, reason = "socket %s: a credential was refused: %s", exc.reason
+        socket, client = self._transport.socket, self._transport.client
+        self._host.throttle.log(
+            "credential_refused", text, socket, exc, sort=reason, reason=reason, socket=socket, client=client
+        )
 
     def _admit(self, identity: Identity) -> None:
         """Let the client in, in one step with the last look at who it is."""
         expiry = accept(self._host, identity)
+        self._place.claim(identity.subject)
         addition = AckAddition(
             subject=identity.subject,
             expires_in=None if expiry is None else expiry.seconds_left(self._host.clock),
@@ -266,6 +332,7 @@ class SocketListener:
         self._identity = identity
         self._lease.set(expiry)
         self._set_timer()
+        self._host.meter.authenticated("socket", identity)
         self._notify("acknowledged")
         self._handle(held)
 
@@ -287,9 +354,10 @@ class SocketListener:
         if not self._is_open():
             return  # several operations may start in one step, and the first of them take their time
         try:
+            self._require_patience()
             self._require_room()
             operation = self._host.execution.prepare(event.request)
-            asked = None if self._host.policy is None else describe(operation)
+            asked = question(self._host.policy, operation)
             if asked is not None:
                 check_policy(self._host.policy, self._identity, asked)
         except (LimitExceeded, LoginRequired, PermissionDenied) as exc:
@@ -308,8 +376,15 @@ class SocketListener:
         running.task.add_done_callback(self._working.discard)
 
     def _reject(self, operation_id: str, errors: Sequence[Mapping[str, object]]) -> None:
+        self._host.meter.rejected("websocket")
         if self._is_open():
             self._connection.error(operation_id, errors)
+
+    def _require_patience(self) -> None:
+        """Bound how often a client may ask; what it says to what runs already is taken all the same."""
+        allowed = self._host.limits.messages_per_second
+        if self._came >= allowed + 1:
+            raise LimitExceeded("messages_per_second", allowed=allowed, actual=int(self._came))
 
     def _require_room(self) -> None:
         """Bound what runs for one socket: an operation that its client has ended no longer counts as live."""
@@ -351,6 +426,9 @@ class SocketListener:
         self._tasks.cancel_all()
         self._lease.cancel()
         self._set_timer()
+        self._host.meter.closed_with(event.code, event.reason, by=event.by)
+        if event.by is Side.SERVER and event.code in _LIMITS_OF_CODES:
+            self._host.meter.refuse(_LIMITS_OF_CODES[event.code])
         self._notify("closed", code=event.code, reason=event.reason)
 
     def _set_timer(self) -> None:

@@ -5,7 +5,6 @@ Source: GraphQL specification (September 2025), section 7.1.2, "Errors".
 
 from __future__ import annotations
 
-import logging
 import secrets
 from typing import TYPE_CHECKING
 
@@ -13,15 +12,19 @@ import msgspec
 from graphql import GraphQLError
 
 from gqlink.errors import AuthError, AuthUnavailable, GqlinkError, LimitExceeded
+from gqlink.server.logbook import log_event
+from gqlink.server.observing import present_operation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = ("ErrorFormatter",)
 
-_log = logging.getLogger("gqlink.server")
-
 _MASKED = "Internal server error"
+
+
+def _ignore(*_arguments: object) -> None:
+    """Count nothing."""
 
 
 class ErrorFormatter:
@@ -29,10 +32,16 @@ class ErrorFormatter:
 
     Args:
         debug: Show the text of unexpected exceptions as well.
+        on_limit: Called with the name of each limit that was exceeded.
+        on_masked: Called for each error that a client reads an id of.
     """
 
-    def __init__(self, *, debug: bool) -> None:
+    def __init__(
+        self, *, debug: bool, on_limit: Callable[[str], None] = _ignore, on_masked: Callable[[], None] = _ignore
+    ) -> None:
         self._debug = debug
+        self._on_limit = on_limit
+        self._on_masked = on_masked
 
     def format_all(self, errors: Iterable[GraphQLError], *, code: str | None = None) -> list[dict[str, object]]:
         """Format errors for a response.
@@ -55,14 +64,21 @@ class ErrorFormatter:
             formatted["extensions"] = {"code": code, **_mapping(formatted.get("extensions"))}
         elif isinstance(cause, GqlinkError) and cause.extension_code is not None:
             formatted |= {"message": _words(cause), "extensions": {"code": cause.extension_code, **_details(cause)}}
+            if isinstance(cause, LimitExceeded):
+                self._on_limit(cause.limit)
         elif cause is not None:
             formatted |= self._mask(cause)
         # Otherwise the text is graphql-core's, or a resolver raised a GraphQLError because it wants it to be read.
-        return formatted if _is_encodable(formatted) else formatted | self._mask(error)
+        formatted = formatted if _is_encodable(formatted) else formatted | self._mask(error)
+        operation = present_operation()
+        if operation is not None:
+            operation.fail(_mapping(formatted.get("extensions")).get("code"))
+        return formatted
 
     def _mask(self, cause: BaseException) -> dict[str, object]:
         error_id = secrets.token_hex(8)
-        _log.error("error %s in a resolver", error_id, exc_info=cause)
+        self._on_masked()
+        log_event("error", "error %s in a resolver", error_id, exc_info=cause, error_id=error_id)
         message = f"{type(cause).__name__}: {cause}" if self._debug else _MASKED
         return {"message": message, "extensions": {"code": "INTERNAL_SERVER_ERROR", "id": error_id}}
 

@@ -1,15 +1,14 @@
-"""One hook that says what somebody may do, and which events they may still get.
+"""Who may do what, and get which events: what the schema's directives demand, then one hook of the application.
 
-It is asked when an operation arrives, over either transport, and twice more for every event: before its resolvers run,
-and in the same synchronous step that sends it; so it sees who the connection speaks for now, and must not wait.
-Whatever is not a plain yes is a refusal.
+The hook is asked when an operation arrives, over any transport, and twice more for every event: before its resolvers
+run, and in the same synchronous step that sends it; so it sees who the connection speaks for now, and must not wait.
+Whatever is not a plain yes is a refusal. What the directives demand is looked at wherever the hook is asked, before it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -19,6 +18,8 @@ from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, Inlin
 
 from gqlink.auth import Identity
 from gqlink.errors import LoginRequired, PermissionDenied
+from gqlink.server.logbook import log_event
+from gqlink.server.requirements import NOTHING_REQUIRED, Requirements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
 
     from gqlink.server.execution import Operation
 
-__all__ = ("Policy", "PolicyEvent", "PolicyOperation", "authorize", "check_policy", "describe")
-
-_log = logging.getLogger("gqlink.server")
+__all__ = ("Policy", "PolicyEvent", "PolicyOperation", "authorize", "check_policy", "describe", "question")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,7 @@ class PolicyOperation:
             among them.
         query: The whole document's text.
         variables: As they were sent, neither checked nor with defaults.
+        requirements: What the schema's directives demand for it; whoever is asked about has it.
     """
 
     kind: Literal["query", "mutation", "subscription"]
@@ -51,6 +51,7 @@ class PolicyOperation:
     fields: tuple[str, ...] = ()
     query: str = field(default="", repr=False)
     variables: Mapping[str, object] = field(default_factory=dict, repr=False)
+    requirements: Requirements = NOTHING_REQUIRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,46 +73,52 @@ are no, and so is everything else."""
 
 
 def check_policy(policy: Policy | None, identity: Identity, what: PolicyOperation | PolicyEvent) -> None:
-    """Ask the policy, if there is one.
+    """See whether somebody has what the directives demand; then ask the policy, if there is one.
 
     Args:
-        policy: The application's own; without one everything is allowed.
+        policy: The application's own; without one everything else is allowed.
         identity: Who asks, or would be told.
         what: What for.
 
     Raises:
-        PermissionDenied: It said no, or failed: a hook that crashes lets nobody through.
-        LoginRequired: It said so.
+        PermissionDenied: Scopes are missing, or the policy said no, or failed: a hook that crashes lets nobody through.
+        LoginRequired: A login is missing, or the policy said so.
     """
-    if policy is None:
-        return
+    operation = what.operation if isinstance(what, PolicyEvent) else what
     try:
-        allowed: object = policy(identity, what)
+        operation.requirements.check(identity)
+        allowed: object = True if policy is None else policy(identity, what)
     except (PermissionDenied, LoginRequired):
         raise
     # It cannot wait, so a cancellation is no more than another exception of its own.
     except (Exception, asyncio.CancelledError) as exc:
-        _log.exception("the policy failed, and so refuses")
+        log_event("policy_failed", "the policy failed, and so refuses", exc_info=True)
         raise PermissionDenied from exc
     if allowed is True:
         return
     if allowed is not False:
         # A coroutine above all, which would pass for true.
-        _log.error("the policy returned %s, not a bool, and so refuses", type(allowed).__name__)
+        log_event("policy_failed", "the policy returned %s, not a bool, and so refuses", type(allowed).__name__)
         if inspect.iscoroutine(allowed):
             allowed.close()
     raise PermissionDenied
 
 
 def authorize(policy: Policy | None, identity: Identity, operation: Operation) -> None:
-    """Ask the policy about an operation that was prepared; see `check_policy`.
+    """Look at an operation that was prepared; see `check_policy`.
 
     Raises:
-        PermissionDenied: It said no, or failed.
-        LoginRequired: It said so.
+        PermissionDenied: Scopes are missing, or the policy said no, or failed.
+        LoginRequired: A login is missing, or the policy said so.
     """
-    if policy is not None:
-        check_policy(policy, identity, describe(operation))
+    asked = question(policy, operation)
+    if asked is not None:
+        check_policy(policy, identity, asked)
+
+
+def question(policy: Policy | None, operation: Operation) -> PolicyOperation | None:
+    """Return what to ask about an operation; None where there is neither a policy nor anything demanded."""
+    return describe(operation) if policy is not None or operation.requirements else None
 
 
 def describe(operation: Operation) -> PolicyOperation:
@@ -124,6 +131,7 @@ def describe(operation: Operation) -> PolicyOperation:
         fields=tuple(dict.fromkeys(_root_fields(node.selection_set, operation.document))),
         query=request.query,
         variables=MappingProxyType(dict(request.variables or {})),
+        requirements=operation.requirements,
     )
 
 

@@ -9,7 +9,6 @@ Source: docs/reference/wire.md, "Renewal".
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gqlink.auth import Credentials, credentials_from_init
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from gqlink.server.tasks import TaskSet
 
 __all__ = ("RenewableSocket", "Renewals")
-
-_log = logging.getLogger("gqlink.server")
 
 _LATER: Final = "Try again later"
 
@@ -113,12 +110,16 @@ class Renewals:
         except (AuthError, AuthUnavailable) as exc:
             self._fail(renewal, exc)
         else:
+            self._host.meter.authenticated("renewal", identity)
             self._socket.renew(identity, expiry)
             left = None if expiry is None else expiry.seconds_left(self._host.clock)
             self._socket.tell(RenewalOutcome(seq=renewal.seq, expires_in=left))
 
     def _fail(self, renewal: Renewal, failure: Exception) -> None:
-        _log.info("%s failed: %s", self._name, str(failure) or type(failure).__name__)
+        self._host.meter.not_authenticated("renewal", failure)
+        reason = failure.reason if isinstance(failure, AuthError) else _LATER
+        text, why = "%s failed: %s", str(failure) or type(failure).__name__
+        self._host.throttle.log("credential_refused", text, self._name, why, sort=reason, reason=reason)
         match failure:
             case SubjectChanged():
                 self._socket.refuse(failure.close_code, failure.reason)
@@ -129,6 +130,7 @@ class Renewals:
 
     def _give_up(self, task: asyncio.Task[None], renewal: Renewal) -> None:
         """Tell a client that it takes too long; another renewal has to wait until this one has really ended."""
+        self._host.meter.not_authenticated("renewal", TimeoutError())
         self._socket.tell(RenewalOutcome(seq=renewal.seq, error=_LATER))
         self._tasks.cancel(task)
 

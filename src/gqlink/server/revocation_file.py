@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gqlink.errors import DataUnusable
+from gqlink.server.logbook import log_event
 from gqlink.server.orders import UnreadableOrder, read_revocation, write_revocation
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from gqlink.auth import Revocation
 
 __all__ = ("FileRevocationStore",)
-
-_log = logging.getLogger("gqlink.server")
 
 _MONTH: Final = 30 * 24 * 3600.0
 
@@ -116,13 +115,14 @@ class FileRevocationStore:
             except UnreadableOrder:
                 # Without the line, which may be anything by now. Nobody may be let in who could be named in it.
                 detail = f"line {number} is no revocation; mend it, or delete it if nobody needs to be kept out by it"
-                _log.error("%s: %s", self._path, detail)
+                log_event("revocation_file", "%s: %s", self._path, detail, level=logging.ERROR)
                 raise DataUnusable(str(self._path), detail=detail) from None
         try:
             if rest:
                 yield _revocation(rest)
         except UnreadableOrder:
-            _log.warning("%s: line %d was cut short, and is left out", self._path, len(lines) + 1)
+            text = "%s: line %d was cut short, and is left out"
+            log_event("revocation_file", text, self._path, len(lines) + 1)
 
     def _mend(self, descriptor: int) -> bytes:
         """Cut off what a crash has left of a last line, and return what has to come before the next one."""
@@ -134,7 +134,7 @@ class FileRevocationStore:
         try:
             _revocation(data[start:])
         except UnreadableOrder:
-            _log.warning("%s: its last line was cut short, and is removed", self._path)
+            log_event("revocation_file", "%s: its last line was cut short, and is removed", self._path)
             os.ftruncate(descriptor, start)
             return b""
         return b"\n"
@@ -155,7 +155,7 @@ class FileRevocationStore:
             _sync_directory(self._path.parent)
         except OSError:
             # Nothing is lost: the file is only longer than it need be.
-            _log.warning("%s cannot be cleared of what is superfluous", self._path, exc_info=True)
+            log_event("revocation_file", "%s cannot be cleared of what is superfluous", self._path, exc_info=True)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

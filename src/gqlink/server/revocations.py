@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from gqlink.auth import DenyList
 from gqlink.errors import AuthUnavailable, SessionRevoked
 from gqlink.server.control import Control, kind_of
+from gqlink.server.logbook import Throttle, log_event
+from gqlink.server.observing import unobserved
 from gqlink.server.orders import Order, Recheck, UnreadableOrder, read_order, write_order
 from gqlink.server.tasks import TaskSet, is_ending
 
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from gqlink.server.listener import SocketListener
 
 __all__ = ("RevocationStore", "Revocations")
-
-_log = logging.getLogger("gqlink.server")
 
 STEP_SECONDS: Final = 10.0
 """How long the store may take to keep a revocation, and then the broker to tell it to the other nodes."""
@@ -79,6 +79,7 @@ class Revocations:
         self._store = store
         self._clock = clock
         self._deny_list = DenyList(remember_seconds=remember_seconds)
+        self._throttle = Throttle(clock)
         self._node = secrets.token_urlsafe(9)
         self._control = Control(broker, clock=clock, obey=self._obey, load=self._load)
         self._tasks = TaskSet()
@@ -169,15 +170,16 @@ class Revocations:
                 try:
                     listener.refuse(SessionRevoked.close_code, SessionRevoked.reason)
                 except Exception:  # noqa: BLE001 -- a bug of ours
-                    _log.exception("a revoked socket could not be closed")
+                    log_event("failed", "a revoked socket could not be closed", exc_info=True)
 
     def _recheck(self, subject: str | None) -> None:
-        for listener in tuple(self._listeners):
-            if subject is None or listener.identity.subject == subject:
-                try:
-                    listener.recheck()
-                except Exception:  # noqa: BLE001 -- a bug of ours
-                    _log.exception("the rights of a socket could not be looked at again")
+        with unobserved():
+            for listener in tuple(self._listeners):
+                if subject is None or listener.identity.subject == subject:
+                    try:
+                        listener.recheck()
+                    except Exception:  # noqa: BLE001 -- a bug of ours
+                        log_event("failed", "the rights of a socket could not be looked at again", exc_info=True)
 
     async def _spread(self, work: Coroutine[object, object, None]) -> None:
         # Whoever asked may leave, the order stands: half of it must not stay here.
@@ -213,7 +215,8 @@ class Revocations:
         try:
             order = read_order(data)
         except UnreadableOrder as exc:
-            _log.warning("an order on the control topic cannot be read, and is ignored: %s", exc)
+            text = "an order on the control topic cannot be read, and is ignored: %s"
+            self._throttle.log("order_unreadable", text, exc)
             return
         if order.node == self._node:
             return
@@ -244,7 +247,7 @@ async def _failure_of(step: Awaitable[object], *, what: str) -> list[Exception]:
             if is_ending():
                 raise
             exc = RuntimeError("cancelled from within")
-        _log.error("an order was not %s: %s", what, kind_of(exc))
-        _log.debug("why an order was not %s", what, exc_info=exc)
+        log_event("order_failed", "an order was not %s: %s", what, kind_of(exc))
+        log_event("order_failed", "why an order was not %s", what, level=logging.DEBUG, exc_info=exc)
         return [exc]
     return []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
-import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -13,6 +12,8 @@ from gqlink.errors import LoginRequired, PermissionDenied, SessionRevoked, Subsc
 from gqlink.protocol import CloseCode
 from gqlink.server.documents import is_subscription
 from gqlink.server.execution import RequestError
+from gqlink.server.logbook import log_event
+from gqlink.server.observing import observe
 from gqlink.server.policy import PolicyEvent, check_policy
 
 if TYPE_CHECKING:
@@ -21,12 +22,11 @@ if TYPE_CHECKING:
     from gqlink.auth import Identity
     from gqlink.server.execution import Operation
     from gqlink.server.host import Host
+    from gqlink.server.observing import OperationWatch
     from gqlink.server.policy import PolicyOperation
     from gqlink.server.transport import Transport
 
 __all__ = ("OperationSocket", "Runner", "Running")
-
-_log = logging.getLogger("gqlink.server")
 
 _EVENTS_AT_ONCE: Final = 16
 """After so many events others have their turn: a backlog is there already, and nothing in it needs to wait."""
@@ -38,7 +38,7 @@ class Running:
     Args:
         operation_id: What the client calls it.
         mutation: Whether it may change something, and so has to finish.
-        asked: What the policy was asked about; None where there is no policy.
+        asked: What was asked about; None where there is no policy, and nothing is demanded.
     """
 
     __slots__ = ("asked", "doubtful", "id", "live", "mutation", "task")
@@ -53,7 +53,7 @@ class Running:
         self.task: asyncio.Task[None] | None = None
 
     def event(self, data: object) -> PolicyEvent | None:
-        """Return what to ask the policy about one event; None where there is no policy."""
+        """Return what to ask about one event; None where there is nothing to ask."""
         return None if self.asked is None else PolicyEvent(self.asked, data)
 
 
@@ -99,16 +99,20 @@ class Runner:
 
     async def run(self, running: Running, operation: Operation) -> None:
         """Run one operation to its end."""
+        transport, identity = self._transport, self._socket.identity
+        label = "event_stream" if transport.socket is None else "websocket"
         try:
-            if is_subscription(operation.node):
-                await self._run_subscription(running, operation)
-            else:
-                await self._run_once(running, operation)
+            with observe(self._host, operation, transport=transport, label=label, identity=identity) as seen:
+                if is_subscription(operation.node):
+                    await self._run_subscription(running, operation, seen)
+                else:
+                    await self._run_once(running, operation)
         except RequestError as exc:
             self._socket.fail(running, exc.errors)
         except SubscriberLagging as exc:
             # To go on would be a gap that nobody sees: the client connects again, and resumes if that is possible.
-            _log.info("gqlink socket %s closed: %s", self._transport.socket, exc)
+            socket, client = transport.socket, transport.client
+            log_event("slow_consumer", "socket %s closed: %s", socket, exc, socket=socket, client=client)
             if running.live and not exc.reset:  # its socket has not ended meanwhile
                 self._host.meter.slow_consumers += 1
             self._socket.close(CloseCode.SLOW_CONSUMER, "Slow consumer")
@@ -119,7 +123,7 @@ class Runner:
         self._socket.deliver(running, payload, about=running.asked if running.doubtful else None)
         self._socket.complete(running)
 
-    async def _run_subscription(self, running: Running, operation: Operation) -> None:
+    async def _run_subscription(self, running: Running, operation: Operation, seen: OperationWatch) -> None:
         check = partial(self._check_event, running)
         events = self._host.execution.events(operation, self._context, present=self._present, check=check)
         numbers = itertools.count(1)
@@ -127,6 +131,9 @@ class Runner:
             async for result in events:
                 about = running.event(result.data) if result.is_event else None
                 self._socket.deliver(running, result.payload, about=about)
+                if running.live and result.is_event:
+                    self._host.meter.events_sent += 1
+                    seen.events += 1
                 await self._socket.wait_writable()
                 if next(numbers) % _EVENTS_AT_ONCE == 0:
                     await asyncio.sleep(0)

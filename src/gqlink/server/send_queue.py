@@ -9,13 +9,13 @@ with 4490. From the moment a close is written everything that is left has one se
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
 from gqlink.protocol import Close
+from gqlink.server.logbook import log_event
 from gqlink.server.statistics import Meter
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from gqlink.server.limits import Limits
 
 __all__ = ("SendQueue",)
-
-_log = logging.getLogger("gqlink.server")
 
 # How long what was said last, a close above all, may take to leave, with everything before it.
 _CLOSE_SECONDS: Final = 1.0
@@ -170,7 +168,7 @@ class SendQueue:
         except TimeoutError:
             await self._give_up()
         except Exception as exc:  # noqa: BLE001 -- every ASGI server has its own for "the peer is gone"
-            _log.debug("sending failed: %r", exc)
+            log_event("sending_failed", "sending failed: %r", exc)
         finally:
             self._end()
 
@@ -207,17 +205,18 @@ class SendQueue:
 
     async def _give_up(self) -> None:
         """Drop what waits, and close; nobody expects that the client reads the close."""
-        _log.info("a client that does not read is closed: %d bytes were waiting", self._bytes)
+        log_event("slow_consumer", "a client that does not read is closed: %d bytes were waiting", self._bytes)
         self._drop()
         was_closing = self._is_closing
         self._on_stalled()
         if self._is_closing and not was_closing:  # the conversation went on until now
             self._meter.slow_consumers += 1
+            self._meter.refuse("stall_seconds")
         try:
             async with asyncio.timeout_at(min(self._close_by, asyncio.get_running_loop().time() + _CLOSE_SECONDS)):
                 await self._empty()
         except Exception as exc:  # noqa: BLE001 -- as above, and TimeoutError
-            _log.debug("closing failed: %r", exc)
+            log_event("sending_failed", "closing failed: %r", exc)
 
     def _end(self) -> None:
         self._ended = True

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from gqlink.server.logbook import log_event
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
 __all__ = ("TaskSet", "is_ending", "wait_for_tasks")
 
 T = TypeVar("T")
-
-_log = logging.getLogger("gqlink.server")
 
 
 class TaskSet:
@@ -62,7 +61,7 @@ class TaskSet:
     def _report(self, task: asyncio.Task[Any]) -> None:
         self._discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
-            _log.error("task %s failed", task.get_name(), exc_info=exc)
+            log_event("failed", "task %s failed", task.get_name(), exc_info=exc)
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._discard(task)

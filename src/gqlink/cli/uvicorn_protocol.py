@@ -1,0 +1,177 @@
+"""uvicorn's HTTP and WebSocket protocols with the bounds for which it has no setting.
+
+The application sees a request when its head is complete, and a message when its last frame is: what a peer does before
+that is between it and the ASGI server. uvicorn waits for a head for ever, reads as many frames at once as a segment
+holds, keeps as many empty fragments as come, and answers each ping whether or not the answers are read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from gqlink.server.message_rate import MessageRate
+
+if TYPE_CHECKING:
+    import asyncio
+    from asyncio import TimerHandle
+
+    from websockets.frames import Frame
+
+    from gqlink.server import Limits
+
+__all__ = ("BoundedHttp", "BoundedWebSocket", "bounded_protocols")
+
+# The smallest masked frame has 6 bytes, so that so many bytes are parsed in a few milliseconds.
+_SLICE_BYTES: Final = 4096
+# How often somebody may ask whether we live, who has not read the last answers.
+_UNREAD_PINGS: Final = 100
+_POLICY_VIOLATION: Final = 1008
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """A connection whose head has to come in time, and one of not too many that still wait for theirs.
+
+    The first byte may be late, too: a browser that connects ahead of time connects again. Where too many wait, the one
+    that has waited longest goes: somebody honest waits for a moment.
+    """
+
+    head_seconds: ClassVar[float]
+    most_waiting: ClassVar[int]
+    waiting: ClassVar[dict[BoundedHttp, TimerHandle]]
+    """Those whose head is not complete, the oldest first."""
+
+    _upgraded = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        """Take a connection, and begin to wait for its head."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; between two requests any byte ends uvicorn's own wait, so that ours begins."""
+        super().data_received(data)
+        between = self.cycle is None or self.cycle.response_complete
+        if between and self not in self.waiting and not self._upgraded and not self.transport.is_closing():
+            self._wait()
+
+    def on_headers_complete(self) -> None:
+        """Go on with a head that is complete."""
+        self._wait_no_more()
+        super().on_headers_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Leave the connection to the WebSocket protocol."""
+        self._upgraded = True
+        super().handle_websocket_upgrade()
+
+    def give_up(self) -> None:
+        """End it; there is no request that an answer could belong to."""
+        self._wait_no_more()
+        self.transport.abort()
+
+    def _wait(self) -> None:
+        self.waiting[self] = self.loop.call_later(self.head_seconds, self.give_up)
+        if len(self.waiting) > self.most_waiting:
+            next(iter(self.waiting)).give_up()
+
+    def _wait_no_more(self) -> None:
+        timer = self.waiting.pop(self, None)
+        if timer is not None:
+            timer.cancel()
+
+
+class BoundedWebSocket(WebSocketsSansIOProtocol):
+    """A WebSocket on which not too many frames come, and which nobody can make hold what they do not read."""
+
+    frames_per_second: ClassVar[int]
+
+    _rate: MessageRate | None = None
+    _unread_pings = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, in slices: those of a flood that come too late are not even parsed."""
+        for start in range(0, len(data), _SLICE_BYTES):
+            if self.transport.is_closing():
+                return
+            super().data_received(data[start : start + _SLICE_BYTES])
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a fragment."""
+        if self._may_come():
+            super().handle_cont(event)
+
+    def handle_text(self, event: Frame) -> None:
+        """Take a text, or its first fragment."""
+        if self._may_come():
+            super().handle_text(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        """Take a binary message, or its first fragment."""
+        if self._may_come():
+            super().handle_bytes(event)
+
+    def handle_ping(self) -> None:
+        """Answer a ping, unless the answers to others are not read."""
+        if not self._may_come():
+            return
+        self._unread_pings = 0 if self.writable.is_set() else self._unread_pings + 1
+        if self._unread_pings > _UNREAD_PINGS:
+            self.transport.abort()
+        else:
+            super().handle_ping()
+
+    def handle_pong(self, event: Frame) -> None:
+        """Take a pong."""
+        if self._may_come():
+            super().handle_pong(event)
+
+    def _may_come(self) -> bool:
+        """Count a frame; one too many ends the connection, and what is left of the segment says nothing."""
+        if self.transport.is_closing():
+            return False
+        now = self.loop.time()
+        if self._rate is None:
+            self._rate = MessageRate(self.frames_per_second, now=now)
+        if self._rate.count(now) < self.frames_per_second + 1:
+            return True
+        self._end_flood()
+        return False
+
+    def _end_flood(self) -> None:
+        reason = "Too many messages"
+        if not self.close_sent:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": _POLICY_VIOLATION, "reason": reason})
+            self.close_sent = True
+        self.conn.fail(_POLICY_VIOLATION, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()  # nobody reads it
+        else:
+            self.transport.close()
+
+
+def bounded_protocols(limits: Limits) -> tuple[type[BoundedHttp], type[BoundedWebSocket]]:
+    """Return what `uvicorn.Config` takes as `http` and `ws`, for one server.
+
+    Args:
+        limits: A head has `init_seconds`, and `requests` may wait for theirs; a socket may send four frames for each
+            of `messages_per_second`, so that the application's own bound comes first where there is a message.
+    """
+
+    class Http(BoundedHttp):
+        head_seconds = limits.init_seconds
+        most_waiting = limits.requests
+        waiting: ClassVar[dict[BoundedHttp, TimerHandle]] = {}
+
+    class WebSocket(BoundedWebSocket):
+        frames_per_second = 4 * limits.messages_per_second
+
+    return Http, WebSocket

@@ -1,0 +1,27 @@
+"""Whom an address belongs to, as far as one can say that."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+__all__ = ("network_of",)
+
+_ADDRESS_CHARACTERS: Final = 64
+
+
+def network_of(address: str | None) -> str:
+    """Say whom an address belongs to: itself for IPv4, its /64 for IPv6, which is what one subscriber gets.
+
+    Args:
+        address: Without a port; what is no address stands for itself.
+    """
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return (address or "")[:_ADDRESS_CHARACTERS]
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(parsed), 64), strict=False))

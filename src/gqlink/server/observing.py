@@ -1,0 +1,133 @@
+"""What is taken note of while one operation is executed: for the counters, for the log, and for a trace.
+
+The operation is found by a context variable, so that an error is told of with the operation in which it happened,
+wherever it is formatted. It ends once, with one outcome:
+
+* "ok": what it was asked for, without errors;
+* "error": its answer, or an event of its, has errors, or it ended with some;
+* "cancelled": the client, its credential's end or the server's ended it first;
+* "rejected": it was never executed, because its document, a limit or the policy did not let it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
+
+from starlette.requests import ClientDisconnect
+
+from gqlink.server.tracing import end_span, start_span, within_span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opentelemetry.trace import Span
+
+    from gqlink.auth import Identity
+    from gqlink.server.execution import Operation
+    from gqlink.server.host import Host
+    from gqlink.server.transport import Transport
+
+__all__ = ("OperationWatch", "observe", "present_operation", "unobserved")
+
+_present: ContextVar[OperationWatch | None] = ContextVar("gqlink_server_operation", default=None)
+
+_NAME_LENGTH: Final = 64
+_CODES: Final = 8
+
+
+class OperationWatch:
+    """One operation, from when it begins to its end.
+
+    Args:
+        operation: What is asked for.
+        transport: How it came.
+        label: How that is called in counts.
+        identity: Who asked.
+    """
+
+    __slots__ = ("codes", "events", "failed", "kind", "label", "name", "span", "subject", "transport")
+
+    def __init__(self, operation: Operation, *, transport: Transport, label: str, identity: Identity) -> None:
+        self.kind: str = operation.node.operation.value
+        name = operation.node.name
+        self.name = None if name is None else name.value[:_NAME_LENGTH]
+        self.transport = transport
+        self.label = label
+        self.subject = identity.subject
+        self.failed = False
+        self.codes: dict[str, None] = {}
+        """The codes of its errors, the first few, in their order."""
+        self.events = 0
+        self.span: Span | None = start_span(self)
+
+    def fail(self, code: object) -> None:
+        """Take note that an error of this code is told to the client."""
+        self.failed = True
+        if isinstance(code, str) and len(self.codes) < _CODES:
+            self.codes[code[:_NAME_LENGTH]] = None
+
+    def fields(self) -> dict[str, object]:
+        """Return what a record of the log says of it, where it is known."""
+        said: dict[str, object | None] = {
+            "operation": self.name,
+            "kind": self.kind,
+            "subject": self.subject,
+            "socket": self.transport.socket,
+            "client": self.transport.client,
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+
+def present_operation() -> OperationWatch | None:
+    """Return the operation that is being executed here; None where there is none."""
+    return _present.get()
+
+
+@contextmanager
+def unobserved() -> Iterator[None]:
+    """Let what happens in this block be nothing of the present operation's: it only gave the order."""
+    before = _present.set(None)
+    try:
+        yield
+    finally:
+        _present.reset(before)
+
+
+@contextmanager
+def observe(
+    host: Host, operation: Operation, *, transport: Transport, label: str, identity: Identity
+) -> Iterator[OperationWatch]:
+    """Watch an operation while this block runs, and count it in the end.
+
+    Args:
+        host: Whose meter and clock these are.
+        operation: What is asked for.
+        transport: How it came.
+        label: How that is called in counts: "http", "websocket" or "event_stream".
+        identity: Who asked.
+    """
+    watch = OperationWatch(operation, transport=transport, label=label, identity=identity)
+    host.meter.running[watch.kind, label] += 1
+    began_at = host.clock.now()
+    before = _present.set(watch)
+    outcome = "cancelled"
+    try:
+        with within_span(watch.span):
+            yield watch
+        outcome = "error" if watch.failed else "ok"
+    except (asyncio.CancelledError, ClientDisconnect, GeneratorExit):
+        raise
+    except BaseException:
+        outcome = "error"
+        watch.failed = True
+        raise
+    finally:
+        _present.reset(before)
+        host.meter.running[watch.kind, label] -= 1
+        host.meter.operations[watch.kind, label, outcome] += 1
+        if watch.kind != "subscription":
+            host.meter.timed(watch.kind, label, host.clock.now() - began_at)
+        end_span(watch, outcome)

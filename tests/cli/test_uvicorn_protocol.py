@@ -1,0 +1,196 @@
+"""What a peer can do to uvicorn before the application hears of it, and what `gqlink serve` lets it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gqlink.cli.uvicorn_protocol import bounded_protocols
+from gqlink.server import Limits
+from server.eventually import eventually
+from server.peer import NEWER, member
+from server.raw import CLOSE, PING, PONG, TEXT, dialled, frame, let_in
+from server.world import World
+from serving import serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gqlink.server import GraphQLApp
+    from server.raw import RawSocket
+
+BODY = b'{"query":"{ hello }"}'
+
+
+class Bounded:
+    """An application behind a uvicorn with our protocols.
+
+    Args:
+        limits: In force.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.app: GraphQLApp = World().app(limits=limits)
+        self.http, self.ws = bounded_protocols(limits)
+
+    @asynccontextmanager
+    async def serving(self, **options: Any) -> AsyncIterator[str]:
+        """Serve it; afterwards nobody waits for a head."""
+        async with serving(self.app, http=self.http, ws=self.ws, **options) as authority:
+            yield authority
+        assert not self.http.waiting
+
+
+def head(authority: str, *, length: int = len(BODY)) -> bytes:
+    """Write the head of a request."""
+    fields = f"Host: {authority}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    return f"POST /graphql HTTP/1.1\r\n{fields}".encode()
+
+
+async def answer(raw: RawSocket) -> tuple[int, bytes]:
+    """Read an answer: its status and its body."""
+    async with asyncio.timeout(10):
+        text = (await raw.reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(text.split(b"content-length:")[1].split(b"\r\n")[0])
+        return int(text.split(b" ", 2)[1]), await raw.reader.readexactly(length)
+
+
+async def ended(raw: RawSocket) -> bool:
+    """Wait until the connection has ended."""
+    async with asyncio.timeout(10):
+        try:
+            return await raw.reader.read() == b""
+        except ConnectionError:
+            return True
+
+
+@pytest.mark.parametrize("sent", [b"", b"P", b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nX-Pad: aaaa"])
+async def test_a_head_that_does_not_come_in_time_ends_the_connection(sent: bytes) -> None:
+    """Also one of which nothing came: to wait costs a file descriptor, and there are not many."""
+    bounded = Bounded(Limits(init_seconds=0.1))
+    async with bounded.serving() as authority, dialled(authority) as raw:
+        raw.writer.write(sent)
+        assert await ended(raw)
+
+
+async def test_bytes_between_two_requests_do_not_keep_a_connection() -> None:
+    """Uvicorn's own wait ends with any byte; then ours begins."""
+    bounded = Bounded(Limits(init_seconds=0.2))
+    async with bounded.serving() as authority, dialled(authority) as raw:
+        raw.writer.write(head(authority) + BODY)
+        assert (await answer(raw))[0] == 200
+        raw.writer.write(b"\r\n")
+        assert await ended(raw)
+
+
+async def test_a_body_that_nobody_waits_for_does_not_keep_a_connection() -> None:
+    """Its request was answered with 413, and what comes of it in drops is no reason to stay."""
+    bounded = Bounded(Limits(init_seconds=0.2, message_bytes=100))
+    async with bounded.serving() as authority, dialled(authority) as raw:
+        raw.writer.write(head(authority, length=1_000_000) + b"x" * 200)
+        assert (await answer(raw))[0] == 413
+        raw.writer.write(b"x")
+        assert await ended(raw)
+
+
+async def test_a_body_that_does_not_come_is_answered_in_time() -> None:
+    """With 408, by the application, where a byte now and then has not helped."""
+    bounded = Bounded(Limits(init_seconds=0.2))
+    async with bounded.serving() as authority, dialled(authority) as raw:
+        raw.writer.write(head(authority) + BODY[:5])
+        assert (await answer(raw))[0] == 408
+
+
+async def test_requests_one_after_another_and_a_slow_answer_are_not_disturbed() -> None:
+    """Only heads are waited for: what the application does takes as long as it takes."""
+    bounded = Bounded(Limits(init_seconds=0.3))
+    async with bounded.serving() as authority, dialled(authority) as raw:
+        for _ in range(3):
+            whole = head(authority) + BODY
+            raw.writer.write(whole[:20])
+            raw.writer.write(whole[20:])
+            assert await answer(raw) == (200, b'{"data":{"hello":"world"}}')
+            assert not bounded.http.waiting
+
+
+async def test_an_upgraded_connection_is_waited_for_no_more() -> None:
+    """A socket lives as long as the application lets it."""
+    bounded = Bounded(Limits())
+    async with bounded.serving() as authority, member(authority, NEWER) as client:
+        assert not bounded.http.waiting
+        assert await client.is_well()
+        assert not bounded.http.waiting
+
+
+async def test_of_too_many_that_wait_the_oldest_goes() -> None:
+    """A flood of connections without a request stays small, and those that ask are answered meanwhile."""
+    bounded = Bounded(Limits(requests=10))
+    async with bounded.serving() as authority, AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context(dialled(authority)) for _ in range(50)]
+        await eventually(lambda: len(bounded.http.waiting) == 10)
+        assert await ended(silent[0])
+        async with dialled(authority) as raw:
+            raw.writer.write(head(authority) + BODY)
+            assert (await answer(raw))[0] == 200
+        assert len(bounded.http.waiting) <= 10
+
+
+@pytest.mark.parametrize(
+    ("what", "flood"),
+    [
+        ("pings", frame(PING, b"")),
+        ("pongs", frame(PONG, b"")),
+        ("empty fragments", frame(0, b"", final=False)),
+        ("messages", frame(TEXT, b'{"type":"ping"}')),
+    ],
+)
+async def test_a_flood_of_frames_ends_a_socket_and_nobody_else(what: str, flood: bytes) -> None:
+    """1008 for whatever comes too often, before or after the ack; another client is answered meanwhile."""
+    bounded = Bounded(Limits(messages_per_second=10))
+    async with bounded.serving() as authority, member(authority, NEWER) as good, let_in(authority, NEWER) as raw:
+        first = frame(TEXT, b"{", final=False) if what == "empty fragments" else b""
+        raw.writer.write(first + flood * 20_000)
+        async with asyncio.timeout(10):
+            code, _ = await raw.closed()
+        assert code in {1008, 1006}  # the close is lost where the kernel answers the rest of the flood with a reset
+        await good.send({"type": "ping"})
+        assert (await good.receive())["type"] == "pong"
+        await eventually(lambda: bounded.app.statistics().sockets == 1)
+
+
+async def test_a_client_that_pings_within_reason_is_answered() -> None:
+    """Each ping, and what comes between them."""
+    bounded = Bounded(Limits())
+    async with bounded.serving() as authority, let_in(authority, NEWER) as raw:
+        for number in range(100):
+            raw.writer.write(frame(PING, b"%d" % number))
+            assert await raw.receive() == (PONG, b"%d" % number)
+
+
+async def test_answers_that_are_not_read_do_not_pile_up() -> None:
+    """Who asks whether we live and does not listen is dropped, whatever the rate."""
+    bounded = Bounded(Limits(messages_per_second=1_000_000))
+    async with bounded.serving() as authority, let_in(authority, NEWER, receive_bytes=1024) as raw:
+        for _ in range(400):
+            raw.writer.write(frame(PING, b"x" * 125) * 100)
+            await asyncio.sleep(0)
+        await eventually(lambda: bounded.app.statistics().sockets == 0)
+
+
+async def test_a_frame_that_does_not_end_is_ended_by_the_pings() -> None:
+    """Nobody can answer a ping in the middle of a frame: uvicorn's keep-alive gives up on it, with 1011."""
+    bounded = Bounded(Limits())
+    async with bounded.serving(ws_ping_interval=0.1, ws_ping_timeout=0.1) as authority:
+        async with let_in(authority, NEWER) as raw:
+            raw.writer.write(frame(TEXT, json.dumps({"type": "ping", "payload": {"a": "b" * 1000}}).encode())[:100])
+            async with asyncio.timeout(10):
+                opcode, payload = await raw.receive()
+                while opcode == PING:
+                    raw.writer.write(b"b")  # a byte a minute
+                    opcode, payload = await raw.receive()
+            assert (opcode, payload[:2]) == (CLOSE, (1011).to_bytes(2, "big"))
+        await eventually(lambda: bounded.app.statistics().sockets == 0)
