@@ -1,4 +1,5 @@
 import json
+from collections import deque
 from functools import partial
 
 import pytest
@@ -29,6 +30,7 @@ from gqlink.protocol import (
     Side,
     Text,
 )
+from protocol.watched import take_result
 
 ACK = '{"type": "connection_ack"}'
 INVALID = "Invalid message received"
@@ -408,17 +410,34 @@ def test_the_time_to_be_let_in_begins_with_the_handshake(dialect: Dialect) -> No
 
 @both
 def test_a_result_is_taken_at_once(dialect: Dialect) -> None:
-    """The short cut reads type, id and result in one go, as text and as bytes, in whatever order they come."""
+    """The short cut reads type, id and result in one go, in whatever order they come."""
     client = subscribed(dialect)
     result = {"data": {"hello": "world"}, "errors": [{"message": "no"}], "extensions": {"a": 1}}
-    text = said(dialect, Kind.NEXT, payload=result, id="1", other=[1])
 
-    for frame in (text, text.encode()):
-        taken = client.receive_result(frame)
+    taken = take_result(client, said(dialect, Kind.NEXT, payload=result, id="1", other=[1]))
 
-        assert taken is not None
-        assert (taken.id, taken.payload) == ("1", ExecutionResult(**result))  # type: ignore[arg-type] # it is one
+    assert taken is not None
+    assert (taken.id, taken.result) == ("1", ExecutionResult(**result))  # type: ignore[arg-type] # it is one
     assert client.outgoing() == []
+
+
+@both
+def test_results_are_taken_until_something_else_comes(dialect: Dialect) -> None:
+    """In their order, as many as are wanted, and not what stands behind anything that is none."""
+    client = subscribed(dialect)
+    results = [said(dialect, Kind.NEXT, id="1", payload={"data": number}).encode() for number in range(5)]
+    ping = b'{"type":"ping"}'
+
+    for other in (None, ping, b"{", b'{"type":"next","id":"2","payload":{}}'):
+        frames: deque[bytes | None] = deque([*results, other, *results])
+        first = client.receive_results(frames, most=3)
+        rest = client.receive_results(frames, most=100)
+
+        assert [each.result.data for each in (*first, *rest)] == [0, 1, 2, 3, 4]
+        assert len(first) == 3
+        assert list(frames) == [other, *results]
+        assert client.receive_results(frames, most=100) == []
+    assert client.receive_results(deque(), most=100) == []
 
 
 @both
@@ -438,7 +457,7 @@ def test_what_is_odd_about_a_result_goes_the_long_way(dialect: Dialect, members:
     """An unknown operation, an id that is a number, a payload that is no result: nothing happens on the short cut."""
     client = subscribed(dialect)
 
-    assert client.receive_result(said(dialect, Kind.NEXT, **members)) is None
+    assert take_result(client, said(dialect, Kind.NEXT, **members)) is None
     assert client.live == {"1"}
     assert client.outgoing() == []
 
@@ -450,9 +469,9 @@ def test_other_messages_go_the_long_way(dialect: Dialect) -> None:
     words = {dialect.types[Side.SERVER, kind] for kind in (Kind.ERROR, Kind.COMPLETE)} | {"next", "data"}
 
     for word in words - {dialect.types[Side.SERVER, Kind.NEXT]}:
-        assert client.receive_result(json.dumps({"type": word, "id": "1", "payload": {"data": None}})) is None
+        assert take_result(client, json.dumps({"type": word, "id": "1", "payload": {"data": None}})) is None
     for text in ("", "[]", "{", "[" * 100_000, b"\xff", '"\ud83d"', '{"type":"\ud83d"}'):
-        assert client.receive_result(text) is None
+        assert take_result(client, text) is None
 
 
 @both
@@ -464,7 +483,7 @@ def test_no_result_is_taken_outside_of_a_conversation(dialect: Dialect) -> None:
     closed.close(1000)
 
     for client in (ClientConnection(dialect, now=0.0), initialised(dialect), acknowledged(dialect), ended, closed):
-        assert client.receive_result(text) is None
+        assert take_result(client, text) is None
 
 
 IDS = st.sampled_from(["1", "1", "1", "2", "", 1, None, True, "\ud83d"])
@@ -496,8 +515,8 @@ def test_the_short_cut_sees_what_the_long_way_sees(dialect: Dialect, frame: byte
     client = subscribed(dialect)
     text = frame[: len(frame) - cut]
 
-    taken = client.receive_result(text)
+    taken = take_result(client, text)
     expected = client.receive(text, now=0.0)
 
-    assert taken is None or expected == [NextReceived(taken.id, taken.payload)]
+    assert taken is None or expected == [NextReceived(taken.id, taken.result)]
     assert taken is None or client.outgoing() == []

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from gqlink.client.params import Credential
     from gqlink.client.settings import LinkSettings
-    from gqlink.protocol import Dialect, Event, ExecutionResult
+    from gqlink.protocol import Dialect, Event, NextReceived, ResultMessage
 
 __all__ = ("Dialler",)
 
@@ -60,7 +60,7 @@ class Dialler:
         number: The socket's.
         on_event: Told of every event of the socket.
         on_gone: Told that its TCP connection is gone.
-        on_result: Told of every result of the socket.
+        on_results: Told of the results of the socket.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Dialler:
         number: int,
         on_event: Callable[[Socket, Event], None],
         on_gone: Callable[[Socket], None],
-        on_result: Callable[[Socket, str, ExecutionResult], None],
+        on_results: Callable[[Socket, Sequence[NextReceived | ResultMessage]], None],
     ) -> None:
         self._settings = settings
         self._dialects = dialects
@@ -80,7 +80,7 @@ class Dialler:
         self._number = number
         self._on_event = on_event
         self._on_gone = on_gone
-        self._on_result = on_result
+        self._on_results = on_results
         self._tcp: tcp.socket | None = None
 
     async def dial(self) -> Socket | Ending:
@@ -154,7 +154,7 @@ class Dialler:
             clock=settings.clock,
             on_event=self._on_event,
             on_gone=self._on_gone,
-            on_result=self._on_result,
+            on_results=self._on_results,
             watcher=watcher,
             message_bytes=settings.message_bytes,
         )

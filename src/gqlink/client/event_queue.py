@@ -28,17 +28,25 @@ class EventQueue:
         bound: How many results may wait, at least 1.
         overflow: What happens to one more: "fail" ends the queue, "drop_oldest" drops the oldest and leaves a gap in
             its place, "latest" drops all that wait.
+
+    Attributes:
+        waiting: What waits, oldest first. Whoever hands on very many results may add to it, below `bound`, and then
+            `wake` a consumer that is `asleep`: that is what `put` does.
+        bound: As above.
+        asleep: Whether a consumer may wait.
+        dropped: How many results were dropped.
+        discards: How often what waited was forgotten.
     """
 
     __slots__ = (
-        "_asleep",
         "_begun",
-        "_bound",
         "_changed",
         "_error",
         "_name",
         "_over",
         "_overflow",
+        "asleep",
+        "bound",
         "discards",
         "dropped",
         "waiting",
@@ -49,21 +57,21 @@ class EventQueue:
         self.dropped = 0
         self.discards = 0
         self._name = name
-        self._bound = bound
+        self.bound = bound
         self._overflow = overflow
         self._over = False
         self._error: GqlinkError | None = None
         self._changed = asyncio.Event()
-        self._asleep = False  # whether somebody may wait for `_changed`: asked for every result
+        self.asleep = False
         self._begun = asyncio.Event()
 
     def put(self, result: ExecutionResult) -> bool:
         """Take one more result; False where too many wait already, and so it is over, after those."""
-        if len(self.waiting) >= self._bound and not self._make_room():
+        if len(self.waiting) >= self.bound and not self._make_room():
             return False
         self.waiting.append(result)
-        if self._asleep:
-            self._wake()
+        if self.asleep:
+            self.wake()
         return True
 
     def mark(self, gap: Gap) -> None:
@@ -72,18 +80,18 @@ class EventQueue:
             self.waiting[-1] = _joined(self.waiting[-1], gap)
         else:
             self.waiting.append(gap)
-        self._wake()
+        self.wake()
 
     def put_back(self, gap: Gap) -> None:
         """Let the consumer come upon a gap again, with which it was not finished."""
         self.waiting.appendleft(gap)
-        self._wake()
+        self.wake()
 
     def finish(self, error: GqlinkError | None = None) -> None:
         """End it after what waits, with an error or without; the first ending counts."""
         if not self._over:
             self._over, self._error = True, error
-            self._wake()
+            self.wake()
             self._begun.set()
 
     def begin(self) -> None:
@@ -114,20 +122,21 @@ class EventQueue:
                 error, self._error = self._error, None
                 raise error or StopAsyncIteration
             self._changed.clear()
-            self._asleep = True
+            self.asleep = True
             await self._changed.wait()
         # Taken only now, after the last wait: a consumer that is cancelled loses nothing.
         return self.waiting.popleft()
 
-    def _wake(self) -> None:
-        self._asleep = False
+    def wake(self) -> None:
+        """Let a consumer that waits look again."""
+        self.asleep = False
         self._changed.set()
 
     def _make_room(self) -> bool:
         """Drop what the policy allows; a gap that waits for the consumer needs no room of its own."""
         if self._overflow == "fail":
             results = sum(not isinstance(each, Gap) for each in self.waiting)
-            if results < self._bound:
+            if results < self.bound:
                 return True
             self.finish(SubscriberLagging(self._name, buffered=results))
             return False

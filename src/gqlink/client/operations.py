@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from gqlink.client.socket import Socket
     from gqlink.client.tracing import Stay
     from gqlink.errors import GqlinkError
+    from gqlink.protocol import NextReceived, ResultMessage
 
 __all__ = ("Carriage", "Operation", "Operations", "same_error")
 
@@ -79,6 +80,7 @@ class Operation:
     __slots__ = (
         "__weakref__",
         "answered",
+        "brief",
         "carriages",
         "changes",
         "continuity",
@@ -108,6 +110,8 @@ class Operation:
         self.carriages: list[Carriage] = []
         self.written = False
         self.answered = False
+        self.brief = continuity is None or not continuity.remembers
+        """Whether there is nothing to do with an event but to hand it on."""
 
     @property
     def name(self) -> str:
@@ -253,21 +257,38 @@ class Operations:
         if crossing.forget() and crossing.new.crossing is crossing:
             crossing.new.crossing = None
 
-    def result(self, identifier: str, result: ExecutionResult) -> bool:
-        """Hand a result on; False when its consumer lags and the operation is over."""
-        carriage = self._by_id.get(identifier)
-        if carriage is None:
-            return True
+    def results(self, results: Sequence[NextReceived | ResultMessage]) -> bool:
+        """Hand results on, oldest first; False when a consumer lags and its operation is over."""
+        by_id, ok = self._by_id, True
+        for each in results:
+            carriage, result = by_id.get(each.id), each.result
+            if carriage is None:
+                continue
+            operation = carriage.operation
+            queue = operation.queue
+            if (
+                operation.brief
+                and carriage.asking is None
+                and carriage.crossing is None
+                and result.errors is None
+                and result.extensions is None
+                and len(queue.waiting) < queue.bound
+            ):
+                # As nearly always, and without a call: they come by the hundred thousand. `_result` would do no more.
+                operation.answered = True
+                queue.waiting.append(result)
+                if queue.asleep:
+                    queue.wake()
+            else:
+                ok &= self._result(carriage, result)
+        return ok
+
+    def _result(self, carriage: Carriage, result: ExecutionResult) -> bool:
         operation = carriage.operation
         operation.answered = True
         if result.errors:
             errors = quote_errors(result.errors, carriage.socket.conceal)
             result = ExecutionResult(result.data, errors, result.extensions)
-        if carriage.asking is None and carriage.crossing is None and result.extensions is None:
-            # As nearly always, and short: results come by the hundred thousand. `_accept` would do no more.
-            continuity = operation.continuity
-            if (continuity is None or not continuity.remembers) and operation.queue.put(result):
-                return True
         if carriage.asking is not None:
             asking, carriage.asking = carriage.asking, None
             if asking.takes(result):

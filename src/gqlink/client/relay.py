@@ -29,7 +29,7 @@ from gqlink.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gqlink.client.clock import Timer
     from gqlink.client.open_sockets import OpenSockets
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from gqlink.client.recovery import Recovery
     from gqlink.client.settings import LinkSettings
     from gqlink.client.socket import Socket
-    from gqlink.protocol import Event, ExecutionResult
+    from gqlink.protocol import Event, NextReceived, ResultMessage
 
 __all__ = ("Relay",)
 
@@ -248,7 +248,7 @@ class Relay:
             credential=credential,
             number=number,
             on_event=self._on_event,
-            on_result=self._on_result,
+            on_results=self._on_results,
             on_gone=self._on_gone,
         )
         self._attempts.begin(number)
@@ -328,9 +328,9 @@ class Relay:
         self._draining[socket] = self._settings.clock.call_at(until, lambda: socket.close(CloseCode.NORMAL))
         self.release_drained()
 
-    def _on_result(self, _socket: Socket, identifier: str, result: ExecutionResult) -> None:
-        """Hand a result on; there is more to do only where its consumer lags, and so its operation is over."""
-        if not self._operations.result(identifier, result):
+    def _on_results(self, _socket: Socket, results: Sequence[NextReceived | ResultMessage]) -> None:
+        """Hand results on; there is more to do only where a consumer lags, and so its operation is over."""
+        if not self._operations.results(results):
             self._settle()
 
     def _on_event(self, socket: Socket, event: Event) -> None:

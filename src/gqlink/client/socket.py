@@ -39,14 +39,14 @@ from gqlink.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from picows import WSFrame
 
     from gqlink.client.clock import Clock
     from gqlink.client.frames import FrameWatcher
     from gqlink.client.params import Credential
-    from gqlink.protocol import ClientConnection, Event, ExecutionResult, Frame, Request
+    from gqlink.protocol import ClientConnection, Event, Frame, Request, ResultMessage
 
 __all__ = ("Socket",)
 
@@ -69,7 +69,7 @@ class Socket(WSListener):
         clock: Tells the time to the machine; its seconds are those of `expires_at`, the end of the credential.
         on_event: Told of every event, in order, until the connection has ended.
         on_gone: Told once that the TCP connection is gone.
-        on_result: Told of every result instead of `on_event`: the operation's id, and what it brought.
+        on_results: Told of all results instead of `on_event`, oldest first.
         watcher: Shows the frames to a person.
         message_bytes: The most that one message may have; more closes with 1009.
     """
@@ -85,7 +85,7 @@ class Socket(WSListener):
         on_gone: Callable[[Socket], None],
         watcher: FrameWatcher | None,
         message_bytes: int,
-        on_result: Callable[[Socket, str, ExecutionResult], None] | None = None,
+        on_results: Callable[[Socket, Sequence[NextReceived | ResultMessage]], None] | None = None,
     ) -> None:
         self.number = number
         self.ending: Ending | None = None
@@ -98,7 +98,7 @@ class Socket(WSListener):
         self._clock = clock
         self._on_event = on_event
         self._on_gone = on_gone
-        self._on_result = on_result or _as_event
+        self._on_results = on_results or _as_events
         self._watcher = watcher
         self._message_bytes = message_bytes
         self._transport: WSTransport | None = None
@@ -195,19 +195,21 @@ class Socket(WSListener):
             self._inbox.act(transport)
 
     def _turn(self) -> None:
-        """Act on some of what was read; for results nothing is called and nothing looked up that need not be."""
-        waiting, liveness = self._inbox.waiting, self._liveness
-        read, on_result = self._connection.receive_result, self._on_result
-        plain = self._watcher is None
-        for _ in range(min(len(waiting), SLICE)):
+        """Act on some of what was read; results, as long as nothing else is between them, in one go."""
+        waiting, left = self._inbox.waiting, SLICE
+        while waiting and left > 0:
+            results = self._connection.receive_results(waiting, most=left) if self._watcher is None else []
+            if results:
+                left -= len(results)
+                self._liveness.heard = True
+                self._on_results(self, results)
+                continue
+            left -= 1
             kept = waiting.popleft()
-            if not isinstance(kept, bytes):
-                self._take(*kept)
-            elif plain and (result := read(kept)) is not None:
-                liveness.heard = True
-                on_result(self, result.id, result.payload)
-            else:
+            if isinstance(kept, bytes):
                 self._text(kept)
+            else:
+                self._take(*kept)
 
     def _take(self, kind: WSMsgType, fin: bool, payload: bytes) -> None:  # noqa: FBT001 -- as it was kept
         transport = self._transport
@@ -306,7 +308,7 @@ class Socket(WSListener):
     def _act(self, events: list[Event]) -> None:
         for event in events:
             if type(event) is NextReceived:
-                self._on_result(self, event.id, event.result)
+                self._on_results(self, (event,))
             else:
                 self._note(event)
                 self._on_event(self, event)
@@ -365,8 +367,9 @@ class Socket(WSListener):
                     self._watcher.closed("sent", code, reason)
 
 
-def _as_event(socket: Socket, identifier: str, result: ExecutionResult) -> None:
-    socket._on_event(socket, NextReceived(identifier, result))  # noqa: SLF001 -- the default of the socket itself
+def _as_events(socket: Socket, results: Sequence[NextReceived | ResultMessage]) -> None:
+    for result in results:
+        socket._on_event(socket, NextReceived(result.id, result.result))  # noqa: SLF001 -- the default of the socket itself
 
 
 def _wire_code(code: int) -> Any:

@@ -52,6 +52,7 @@ from gqlink.protocol.frames import (
     SubscribeReceived,
     Text,
 )
+from gqlink.protocol.messages import ResultMessage
 from gqlink.protocol.redaction import describe_token, redact, redact_text
 from gqlink.protocol.server import ConnectionLimits, ServerConnection
 from gqlink.protocol.tables import AFTER, Kind, Phase, Side
@@ -89,6 +90,7 @@ __all__ = (
     "Renewal",
     "RenewalOutcome",
     "Request",
+    "ResultMessage",
     "ServerConnection",
     "Side",
     "SubscribeReceived",

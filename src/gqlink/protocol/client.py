@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
+
+import msgspec
 
 from gqlink.errors import LocalProtocolError
 from gqlink.protocol.closing import CloseCode, fixed_reason
@@ -17,10 +19,10 @@ from gqlink.protocol.frames import (
     Text,
 )
 from gqlink.protocol.messages import (
+    RESULT_MESSAGES,
     Envelope,
     Fault,
     begins_with_id,
-    decode_result,
     encode_message,
     encode_payload,
     is_operation_id,
@@ -29,6 +31,7 @@ from gqlink.protocol.messages import (
 from gqlink.protocol.tables import Kind, Phase, Side
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Mapping
 
     from gqlink.protocol.dialects import Dialect
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from gqlink.protocol.messages import ResultMessage
 
 __all__ = ("ClientConnection",)
+
+Other = TypeVar("Other")
 
 # How long a server may take from `connection_error` to its close frame, which says more than the message does.
 _REFUSAL_SECONDS: Final = 1.0
@@ -64,23 +69,36 @@ class ClientConnection(Connection):
         self._failed: set[str] = set()
         self._result_type = dialect.types[Side.SERVER, Kind.NEXT]
 
-    def receive_result(self, text: bytes | str) -> ResultMessage | None:
-        """Take one text frame if it is a result of a live operation, and nothing else.
+    def receive_results(self, frames: deque[bytes | Other], *, most: int) -> list[ResultMessage]:
+        """Take text frames as long as they are results of live operations, and nothing else.
 
-        A short cut: what it takes, `receive` would have answered with one `NextReceived` of the same id and result,
-        and with nothing to send. It saves that most frequent frame a second reading, the table and a list.
+        A short cut: of each that it takes, `receive` would have made one `NextReceived` of the same id and result, and
+        nothing to send. It saves those most frequent frames a second reading, the table, a list and a call.
 
         Args:
-            text: The frame's payload as it came, UTF-8 where it is bytes.
+            frames: Oldest first; what is taken is removed. Text is its payload as it came, in bytes of UTF-8; whatever
+                is no bytes is something else, and not taken.
+            most: How many to take.
 
         Returns:
-            None where it was not taken, and nothing happened: `receive` is to be asked.
+            What was taken, oldest first. Before whatever stands first in `frames` now, `receive` is to be asked.
         """
-        message = decode_result(text)
         # An id is live only while the connection is acknowledged, when there is no deadline either.
-        if message is not None and message.id in self._live and message.type == self._result_type:
-            return message
-        return None
+        live, wire_type, decode = self._live, self._result_type, RESULT_MESSAGES.decode
+        taken: list[ResultMessage] = []
+        try:
+            for _ in range(min(len(frames), most)):
+                text = frames[0]
+                if text.__class__ is not bytes:
+                    break
+                message = decode(text)
+                if message.type != wire_type or message.id not in live:
+                    break
+                taken.append(message)
+                frames.popleft()
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            pass  # what is wrong with it is for `receive` to say
+        return taken
 
     def receive(self, text: bytes | str, *, now: float) -> list[Event]:
         """Take one text frame from the server; see `Connection.receive`."""

@@ -63,7 +63,7 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     extensions: dict[str, object] | None = None
 
 
-class ExecutionResult(msgspec.Struct, frozen=True):
+class ExecutionResult(msgspec.Struct, frozen=True, gc=False):
     """The payload of one event.
 
     Shape:

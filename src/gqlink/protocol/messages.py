@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from gqlink.protocol.dialects import Dialect
 
 __all__ = (
+    "RESULT_MESSAGES",
     "Envelope",
     "Fault",
     "ResultMessage",
     "begins_with_id",
     "decode_envelope",
-    "decode_result",
     "encode_errors",
     "encode_message",
     "encode_payload",
@@ -131,21 +131,12 @@ class ResultMessage(msgspec.Struct, frozen=True, gc=False):
 
     type: str
     id: str
-    payload: ExecutionResult
+    result: ExecutionResult = msgspec.field(name="payload")
 
 
-_RESULT_MESSAGE: Final = msgspec.json.Decoder(ResultMessage)
-
-
-def decode_result(text: bytes | str) -> ResultMessage | None:
-    """Read a whole message at once, if it has the shape of one that brings a result.
-
-    Whatever else it is, well-formed or not, is for `decode_envelope`, which says what is wrong with it.
-    """
-    try:
-        return _RESULT_MESSAGE.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
+RESULT_MESSAGES: Final = msgspec.json.Decoder(ResultMessage)
+"""Reads a whole message at once, if it has the shape of one that brings a result; whatever else it is, well-formed or
+not, is for `decode_envelope`, which says what is wrong with it."""
 
 
 def decode_envelope(text: bytes | str, *, nesting: int | None = None) -> Envelope | Fault:
