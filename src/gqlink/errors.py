@@ -412,8 +412,8 @@ class LimitExceeded(GqlinkError):
         self.actual = actual
 
     def __str__(self) -> str:
-        beyond = "" if self.actual is None else f", got {self.actual:g}"
-        return f"{self.limit} is limited to {self.allowed:g}{beyond}"
+        beyond = "" if self.actual is None else f", got {_plain(self.actual)}"
+        return f"{self.limit} is limited to {_plain(self.allowed)}{beyond}"
 
 
 class SubscriberLagging(GqlinkError):
@@ -463,3 +463,8 @@ class StoreUnavailable(GqlinkError):
 
     def __str__(self) -> str:
         return "The database is unavailable."
+
+
+def _plain(number: float) -> str:
+    """Write a number without an exponent, and a whole one without a point."""
+    return str(number) if isinstance(number, int) else f"{number:g}"

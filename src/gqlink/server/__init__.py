@@ -11,6 +11,7 @@ try:
     from gqlink.server.app import GraphQLApp
     from gqlink.server.authorization_directives import AUTHORIZATION_DIRECTIVES
     from gqlink.server.clock import Clock, SystemClock, Timer
+    from gqlink.server.cost_directives import COST_DIRECTIVES
     from gqlink.server.limits import Limits
     from gqlink.server.origin import Doorkeeper
     from gqlink.server.pages import BuiltPage, security_policy
@@ -28,6 +29,7 @@ except ImportError as exc:
 
 __all__ = (
     "AUTHORIZATION_DIRECTIVES",
+    "COST_DIRECTIVES",
     "BuiltPage",
     "Clock",
     "Context",

@@ -1,15 +1,8 @@
 """What an operation costs: its fields, and in a list as often as the list is long.
 
-The directives are those of the cost specification that others use too, by name and meaning; here everything costs 1
-that does not say otherwise, because a field that is a number has to be resolved and written like any other:
-
-* `@cost(weight: "5")` on a field: one such field costs that much, at least 1.
-* `@listSize(assumedSize: 20)` on a field: what is selected in it counts that often.
-* `@listSize(slicingArguments: ["first", "last"])`: as often as the larger of these arguments says; where none is given,
-  as its default says, or as `assumedSize` does.
-* `@listSize(…, sizedFields: ["edges"])`: that is so only for what is selected in these fields of it.
-
-Source: GraphQL Cost Directives specification.
+What the directives on each field say is in `cost_directives`; here everything costs 1 that does not say otherwise,
+because a field that is a number has to be resolved and written like any other. As far as it can, that is found out once
+for an operation; only the lists that are as long as a variable says are multiplied for each request.
 """
 
 from __future__ import annotations
@@ -18,23 +11,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from graphql import (
-    DirectiveNode,
     FieldNode,
+    FloatValueNode,
     IntValueNode,
-    ListValueNode,
-    NullValueNode,
-    StringValueNode,
     VariableNode,
     get_named_type,
+    is_composite_type,
     is_interface_type,
     is_object_type,
 )
 
 from gqlink.errors import LimitExceeded
+from gqlink.server.cost_directives import PLAIN, FieldCost, dearest, read_cost
 from gqlink.server.document_limits import fields_of, fragments_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from graphql import (
         DocumentNode,
@@ -49,18 +41,10 @@ if TYPE_CHECKING:
 
     from gqlink.server.limits import Limits
 
-__all__ = ("COST_DIRECTIVES", "CostPlan", "CostRules")
+__all__ = ("CostPlan", "CostRules")
 
-COST_DIRECTIVES: Final = """\
-directive @cost(weight: String!) on FIELD_DEFINITION
-directive @listSize(
-  assumedSize: Int
-  slicingArguments: [String!]
-  sizedFields: [String!]
-) on FIELD_DEFINITION
-"""
-"""The definitions, for a schema to begin with."""
-
+# The largest whole number that every reader of JSON reads as it is.
+_LARGEST_NUMBER: Final = 2**53 - 1
 _OPERATION_TYPES: Final = {"query": "query_type", "mutation": "mutation_type", "subscription": "subscription_type"}
 
 
@@ -78,7 +62,7 @@ class CostPlan:
 
     def total(self, variables: Mapping[str, object]) -> int:
         """Return what it costs with these variables, as they were sent."""
-        return self.fixed + sum(each.size(variables) * each.content.total(variables) for each in self.lists)
+        return self.fixed + sum(each.sizing.size(variables) * each.content.total(variables) for each in self.lists)
 
     def check(self, variables: Mapping[str, object], limits: Limits) -> None:
         """Check what it costs.
@@ -88,44 +72,38 @@ class CostPlan:
         """
         actual = self.total(variables)
         if actual > limits.cost:
-            raise LimitExceeded("cost", allowed=limits.cost, actual=actual)
+            raise LimitExceeded("cost", allowed=limits.cost, actual=min(actual, _LARGEST_NUMBER))
 
 
 @dataclass(frozen=True, slots=True)
 class _SlicedList:
-    """A list that is as long as the largest of its slicing arguments.
+    """A list whose length depends on variables, or that has such a list in it, and what is selected in it."""
 
-    Args:
-        least: The largest of those that are known without variables.
-        names: The variables that the others are given by, with what stands for one that is not sent.
-        content: What is selected in it.
-    """
-
-    least: int
-    names: tuple[tuple[str, int], ...]
+    sizing: _Sizing
     content: CostPlan
-
-    def size(self, variables: Mapping[str, object]) -> int:
-        """Return how long it is; a value that is no number will be refused later, and counts nothing."""
-        given = [_number(variables.get(name, default)) for name, default in self.names]
-        return max(self.least, *given)
 
 
 @dataclass(frozen=True, slots=True)
-class _FieldCost:
-    """What the directives on a field say; for a field of an interface, the most of what its implementations say."""
+class _Sizing:
+    """How long a list will be.
 
-    weight: int = 1
-    assumed: int | None = None
-    slicing: tuple[str, ...] = ()
-    sized: tuple[str, ...] = ()
+    Args:
+        known: What its slicing arguments say as far as is known without variables; None where that is nothing.
+        names: The variables that the others are given by, with what stands for one that is not sent.
+        assumed: What counts where nobody says a number.
+        fields: Those below it that are the list; empty where it is one itself.
+    """
 
-    @property
-    def is_list(self) -> bool:
-        return self.assumed is not None or bool(self.slicing)
+    known: int | None
+    names: tuple[tuple[str, int | None], ...]
+    assumed: int
+    fields: tuple[str, ...]
 
-
-_PLAIN: Final = _FieldCost()
+    def size(self, variables: Mapping[str, object]) -> int:
+        """Return how long it is; a value that is no number will be refused later, or is nothing that we can read."""
+        given = (_number(variables[name]) if name in variables else default for name, default in self.names)
+        said = [number for number in (self.known, *given) if number is not None]
+        return max(said, default=self.assumed)
 
 
 class CostRules:
@@ -140,12 +118,12 @@ class CostRules:
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
-        self._costs: dict[tuple[str, str], _FieldCost] = {}
+        self._costs: dict[tuple[str, str], FieldCost] = {}
         for type_name, named_type in schema.type_map.items():
             if is_object_type(named_type) or is_interface_type(named_type):
                 for name, definition in named_type.fields.items():
-                    cost = _read(f"{type_name}.{name}", definition)
-                    if cost != _PLAIN:
+                    cost = read_cost(f"{type_name}.{name}", definition)
+                    if cost != PLAIN:
                         self._costs[type_name, name] = cost
         self._spread_to_interfaces()
 
@@ -156,8 +134,9 @@ class CostRules:
             return CostPlan(_count(operation.selection_set, fragments))
         root = getattr(self._schema, _OPERATION_TYPES[operation.operation.value])
         defaults = {
-            each.variable.name.value: 0 if each.default_value is None else _literal(each.default_value)
+            each.variable.name.value: _literal(each.default_value)
             for each in operation.variable_definitions or ()
+            if each.default_value is not None
         }
         return _Planner(self._schema, self._costs, fragments, defaults).plan(operation.selection_set, root)
 
@@ -170,7 +149,7 @@ class CostRules:
                 owners = [type_name, *(each.name for each in self._schema.get_possible_types(named_type))]
                 costs = [self._costs[owner, name] for owner in owners if (owner, name) in self._costs]
                 if costs:
-                    self._costs[type_name, name] = _dearest(costs)
+                    self._costs[type_name, name] = dearest(costs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +160,13 @@ class _Planner:
         schema: The schema.
         costs: By type and field, where a directive stands.
         fragments: Of the document.
-        defaults: What stands for each variable that is not sent.
+        defaults: What stands for a variable that is not sent, where it has a default; None for what is no number.
     """
 
     schema: GraphQLSchema
-    costs: Mapping[tuple[str, str], _FieldCost]
+    costs: Mapping[tuple[str, str], FieldCost]
     fragments: Mapping[str, FragmentDefinitionNode]
-    defaults: Mapping[str, int]
+    defaults: Mapping[str, int | None]
 
     def plan(
         self, selected: SelectionSetNode, parent: GraphQLNamedType | None, *, sized: _Sizing | None = None
@@ -202,8 +181,8 @@ class _Planner:
         fixed, lists = 0, list[_SlicedList]()
         for node, on in fields_of([selected], self.fragments):
             owner = parent if on is None else self.schema.get_type(on)
-            definition = _definition(owner, node)
-            cost = _PLAIN if owner is None else self.costs.get((owner.name, node.name.value), _PLAIN)
+            definition = self._definition(owner, node)
+            cost = PLAIN if owner is None else self.costs.get((owner.name, node.name.value), PLAIN)
             fixed += cost.weight
             if node.selection_set is None or definition is None:
                 continue
@@ -217,33 +196,25 @@ class _Planner:
             fixed += _put(content, sizing, lists)
         return CostPlan(fixed, tuple(lists))
 
-    def _sizing(self, cost: _FieldCost, node: FieldNode, definition: GraphQLField) -> _Sizing:
+    def _definition(self, owner: GraphQLNamedType | None, node: FieldNode) -> GraphQLField | None:
+        """Find a field, one of introspection too."""
+        return self.schema.get_field(owner, node.name.value) if is_composite_type(owner) else None
+
+    def _sizing(self, cost: FieldCost, node: FieldNode, definition: GraphQLField) -> _Sizing:
         """Say how long a list will be."""
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
-        numbers: list[int] = []
-        names: list[tuple[str, int]] = []
+        known: list[int] = []
+        names: list[tuple[str, int | None]] = []
         for name in cost.slicing:
             value = given.get(name)
-            declared = definition.args.get(name)
-            default = _number(declared.default_value) if declared is not None else 0
+            default = _default(definition, name)
             if isinstance(value, VariableNode):
-                names.append((value.name.value, self.defaults.get(value.name.value, 0) or default))
-            elif value is not None:
-                numbers.append(_literal(value))
+                names.append((value.name.value, self.defaults.get(value.name.value, default)))
             else:
-                numbers.append(default)
-        if not names and not any(numbers):
-            numbers.append(1 if cost.assumed is None else cost.assumed)
-        return _Sizing(max(numbers, default=0), tuple(names), cost.sized)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sizing:
-    """How long a list will be, and in which fields below it."""
-
-    least: int
-    names: tuple[tuple[str, int], ...]
-    fields: tuple[str, ...]
+                number = default if value is None else _literal(value)
+                known += [] if number is None else [number]
+        assumed = 1 if cost.assumed is None else cost.assumed
+        return _Sizing(max(known, default=None), tuple(names), assumed, cost.sized)
 
 
 def _put(content: CostPlan, sizing: _Sizing | None, lists: list[_SlicedList]) -> int:
@@ -252,10 +223,10 @@ def _put(content: CostPlan, sizing: _Sizing | None, lists: list[_SlicedList]) ->
         lists += content.lists
         return content.fixed
     if sizing.names:
-        lists.append(_SlicedList(sizing.least, sizing.names, content))
+        lists.append(_SlicedList(sizing, content))
         return 0
-    lists += [_SlicedList(sizing.least, (), CostPlan(0, (each,))) for each in content.lists]
-    return sizing.least * content.fixed
+    lists += [_SlicedList(sizing, CostPlan(0, (each,))) for each in content.lists]
+    return sizing.size({}) * content.fixed
 
 
 def _count(selected: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]) -> int:
@@ -268,73 +239,27 @@ def _count(selected: SelectionSetNode, fragments: Mapping[str, FragmentDefinitio
     return number
 
 
-def _definition(owner: GraphQLNamedType | None, node: FieldNode) -> GraphQLField | None:
-    fields = owner.fields if is_object_type(owner) or is_interface_type(owner) else {}
-    return fields.get(node.name.value)
+def _default(definition: GraphQLField, name: str) -> int | None:
+    """Say what an argument is where it is not given; SDL has it as written, a schema made in Python as a value."""
+    argument = definition.args.get(name)
+    if argument is None:
+        return None  # of an interface, of which only some implementations slice by it
+    if argument.default is None:
+        return _number(argument.default_value)
+    literal = argument.default.literal
+    return _number(argument.default.value) if literal is None else _literal(literal)
 
 
-def _read(where: str, definition: GraphQLField) -> _FieldCost:
-    weight, assumed = 1, None
-    slicing: tuple[str, ...] = ()
-    sized: tuple[str, ...] = ()
-    for directive in () if definition.ast_node is None else definition.ast_node.directives or ():
-        arguments = dict(_arguments(directive))
-        if directive.name.value == "cost":
-            weight = _weight(where, arguments.get("weight"))
-        elif directive.name.value == "listSize":
-            assumed = _assumed(where, arguments.get("assumedSize"))
-            slicing = _names(where, arguments.get("slicingArguments"))
-            sized = _names(where, arguments.get("sizedFields"))
-            for name in slicing:
-                if name not in definition.args:
-                    raise TypeError(f"@listSize on {where} names {name!r}, which is none of its arguments")
-    return _FieldCost(weight, assumed, slicing, sized)
+def _literal(value: ValueNode) -> int | None:
+    """Read a number in a document; as a float, because Python refuses to read thousands of digits as anything else."""
+    return _number(float(value.value)) if isinstance(value, IntValueNode | FloatValueNode) else None
 
 
-def _arguments(directive: DirectiveNode) -> Iterator[tuple[str, ValueNode]]:
-    for argument in directive.arguments or ():
-        if not isinstance(argument.value, NullValueNode):
-            yield argument.name.value, argument.value
+def _number(value: object) -> int | None:
+    """Take a number of at least 0; JSON has only one kind, and 200.0 is as good as 200 for an `Int`.
 
-
-def _weight(where: str, value: ValueNode | None) -> int:
-    if isinstance(value, StringValueNode) and value.value.isdecimal() and int(value.value) >= 1:
-        return int(value.value)
-    raise TypeError(f'@cost on {where} needs a weight, a whole number of at least 1 as a string, such as "5"')
-
-
-def _assumed(where: str, value: ValueNode | None) -> int | None:
-    if value is None:
+    A negative one is no length: what a resolver makes of it nobody knows, so it counts as none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
         return None
-    if isinstance(value, IntValueNode) and int(value.value) >= 0:
-        return int(value.value)
-    raise TypeError(f"@listSize on {where}: assumedSize must be a number of at least 0")
-
-
-def _names(where: str, value: ValueNode | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    values = value.values if isinstance(value, ListValueNode) else (value,)
-    names = tuple(each.value for each in values if isinstance(each, StringValueNode))
-    if len(names) != len(values):
-        raise TypeError(f"@listSize on {where}: slicingArguments and sizedFields are lists of names")
-    return names
-
-
-def _dearest(costs: list[_FieldCost]) -> _FieldCost:
-    """Put together what several fields say, so that none of them costs more."""
-    assumed = [each.assumed for each in costs if each.assumed is not None]
-    return _FieldCost(
-        weight=max(each.weight for each in costs),
-        assumed=max(assumed, default=None),
-        slicing=tuple(dict.fromkeys(name for each in costs for name in each.slicing)),
-        sized=tuple(dict.fromkeys(name for each in costs for name in each.sized)),
-    )
-
-
-def _literal(value: ValueNode) -> int:
-    return max(0, int(value.value)) if isinstance(value, IntValueNode) else 0
-
-
-def _number(value: object) -> int:
-    return max(0, value) if isinstance(value, int) else 0
+    return int(min(value, _LARGEST_NUMBER))

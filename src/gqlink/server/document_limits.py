@@ -3,6 +3,10 @@
 Validation and execution look at fields as if each fragment's fields stood wherever it is spread, and a few spreads of
 spreads are more fields than anybody can count. So what is expanded is counted, never written out: each fragment is
 measured once, and its measures are added wherever it is spread. Only what the counts have shown to be small is walked.
+
+Validation looks at all that stands in a document, and not at the one operation that is meant. So the operations are
+counted together; and where a fragment is in none of them, or has a name that another has, or is spread in itself, there
+is nothing to count it by, and the document must go no further than the rules that say so.
 """
 
 from __future__ import annotations
@@ -12,7 +16,6 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 from graphql import (
     FieldNode,
     FragmentDefinitionNode,
@@ -30,13 +33,13 @@ if TYPE_CHECKING:
 
     from gqlink.server.limits import Limits
 
-__all__ = ("check_document", "check_text", "check_variables", "fields_of", "fragments_of")
+__all__ = ("check_document", "check_text", "fields_of", "fragments_of")
 
 # GraphQL specification (September 2025), section 2.1; a string that does not end goes to the end of its line, or of the
 # text, so that no character is looked at twice.
 _TOKEN: Final = re.compile(
     r"""
-    #[^\n\r]*+                                              # a comment
+    \#[^\n\r]*+                                             # a comment
     | \"\"\"(?:\\\"\"\"|[^"]|"(?!""))*+(?:\"\"\"|\Z)        # a block string
     | "(?:[^"\\\n\r]|\\[^\n\r])*+"?                         # a string
     | [_A-Za-z][_0-9A-Za-z]*+                               # a name
@@ -45,6 +48,8 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE,
 )
+# The largest whole number that every reader of JSON reads as it is; fragments may expand to far more.
+_LARGEST: Final = 2**53 - 1
 _COUNTED: Final = ("depth", "aliases", "directives", "fragments", "root_fields")
 
 
@@ -61,38 +66,34 @@ def check_text(query: str, limits: Limits) -> None:
         _require("document_tokens", allowed=limits.document_tokens, actual=len(_TOKEN.findall(query)))
 
 
-def check_variables(variables: Mapping[str, object] | None, limits: Limits) -> None:
-    """Check the variables of a request, before anything is done with them.
-
-    Raises:
-        LimitExceeded: `variables_bytes`.
-    """
-    if variables:
-        _require("variables_bytes", allowed=limits.variables_bytes, actual=len(msgspec.json.encode(variables)))
-
-
-def check_document(document: DocumentNode, limits: Limits) -> None:
-    """Check what was parsed, before it is validated; each operation by itself.
+def check_document(document: DocumentNode, limits: Limits) -> bool:
+    """Check what was parsed, before it is validated.
 
     Takes time in proportion to the document and to what the limits allow, whatever its fragments expand to.
+
+    Returns:
+        Whether its fragments are sound: each has a name of its own, is part of an operation, and is not spread in
+        itself. Otherwise not everything in it was counted, and only the rules about fragments may look at it.
 
     Raises:
         LimitExceeded: `depth`, `aliases`, `directives`, `fragments`, `root_fields`, `repeated_fields`, or `cost`
             because there are that many fields.
     """
     fragments = fragments_of(document)
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     number = sum(isinstance(definition, FragmentDefinitionNode) for definition in document.definitions)
     _require("fragments", allowed=limits.fragments, actual=number)
     sizes = _Sizes(fragments)
-    for operation in document.definitions:
-        if isinstance(operation, OperationDefinitionNode):
-            size = sizes.of_operation(operation)
-            for name in _COUNTED:
-                _require(name, allowed=getattr(limits, name), actual=getattr(size, name))
-            _require("cost", allowed=limits.cost, actual=size.fields)
-            if not sizes.cyclic:
-                most = _most_repeated(operation, fragments, allowed=limits.repeated_fields)
-                _require("repeated_fields", allowed=limits.repeated_fields, actual=most)
+    size = sizes.of_operations(operations)
+    for name in _COUNTED:
+        _require(name, allowed=getattr(limits, name), actual=getattr(size, name))
+    _require("cost", allowed=limits.cost, actual=size.fields)
+    is_sound = number == len(fragments) == len(sizes.spread) and not sizes.cyclic
+    if is_sound:
+        for operation in operations:
+            most = _most_repeated(operation, fragments, allowed=limits.repeated_fields)
+            _require("repeated_fields", allowed=limits.repeated_fields, actual=most)
+    return is_sound
 
 
 def fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
@@ -141,6 +142,24 @@ class _Size:
     fragments: int = 0
     root_fields: int = 0
 
+    def include(self, fragment: _Size, *, depth: int, times: int) -> None:
+        """Add what a fragment holds, `times` often, in `depth` fields."""
+        self.fields += times * fragment.fields
+        self.depth = max(self.depth, depth + fragment.depth)
+        self.aliases += times * fragment.aliases
+        self.directives += times * fragment.directives
+        self.fragments += times * fragment.fragments
+        self.root_fields += times * fragment.root_fields if depth == 0 else 0
+
+    def add(self, operation: _Size) -> None:
+        """Put another operation beside."""
+        self.fields += operation.fields
+        self.depth = max(self.depth, operation.depth)
+        self.aliases += operation.aliases
+        self.directives += operation.directives
+        self.fragments += operation.fragments
+        self.root_fields = max(self.root_fields, operation.root_fields)
+
 
 @dataclass(slots=True)
 class _Own(_Size):
@@ -154,20 +173,38 @@ class _Own(_Size):
 
 
 class _Sizes:
-    """Measures definitions, each fragment once."""
+    """Measures definitions, each fragment once.
+
+    Attributes:
+        cyclic: Whether one of the fragments is spread in itself.
+        spread: The names of those that are part of an operation that was measured.
+    """
 
     def __init__(self, fragments: Mapping[str, FragmentDefinitionNode]) -> None:
         self.cyclic = False
+        self.spread: set[str] = set()
         self._own = {name: _measure(node) for name, node in fragments.items()}
         self._sizes: dict[str, _Size] = {}
         for name in fragments:
             self._find(name)
 
-    def of_operation(self, operation: OperationDefinitionNode) -> _Size:
-        """Measure an operation."""
-        own = _measure(operation)
-        own.directives += sum(len(each.directives or ()) for each in operation.variable_definitions or ())
-        return self._total(own)
+    def of_operations(self, operations: Iterable[OperationDefinitionNode]) -> _Size:
+        """Measure operations: what is counted together, what is nested or at the root in the largest."""
+        size = _Size()
+        for operation in operations:
+            own = _measure(operation)
+            own.directives += sum(len(each.directives or ()) for each in operation.variable_definitions or ())
+            self._mark(own)
+            size.add(self._total(own))
+        return size
+
+    def _mark(self, own: _Own) -> None:
+        """Remember which fragments a definition spreads, and which those do."""
+        waiting = [own]
+        while waiting:
+            names = {name for name, _ in waiting.pop().spreads if name in self._own} - self.spread
+            self.spread |= names
+            waiting += [self._own[name] for name in names]
 
     def _find(self, root: str) -> None:
         """Measure a fragment after those that it spreads; with a stack, because they may be a long chain."""
@@ -191,14 +228,8 @@ class _Sizes:
         total = _Size(own.fields, own.depth, own.aliases, own.directives, own.fragments, own.root_fields)
         for (name, depth), times in own.spreads.items():
             size = self._sizes.get(name)
-            if size is None:
-                continue  # there is no such fragment, or it is spread in itself
-            total.fields += times * size.fields
-            total.depth = max(total.depth, depth + size.depth)
-            total.aliases += times * size.aliases
-            total.directives += times * size.directives
-            total.fragments += times * size.fragments
-            total.root_fields += times * size.root_fields if depth == 0 else 0
+            if size is not None:  # otherwise there is no such fragment, or it is spread in itself
+                total.include(size, depth=depth, times=times)
         return total
 
 
@@ -248,4 +279,4 @@ def _most_repeated(
 
 def _require(limit: str, *, allowed: int, actual: int) -> None:
     if actual > allowed:
-        raise LimitExceeded(limit, allowed=allowed, actual=actual)
+        raise LimitExceeded(limit, allowed=allowed, actual=min(actual, _LARGEST))

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Final
 from graphql import (
     DocumentNode,
     GraphQLError,
+    NoFragmentCyclesRule,
     NoSchemaIntrospectionCustomRule,
+    NoUnusedFragmentsRule,
     OperationDefinitionNode,
     OperationType,
+    UniqueFragmentNamesRule,
     parse,
     specified_rules,
     validate,
@@ -38,6 +41,7 @@ __all__ = ("Document", "Documents", "InvalidDocument", "PreparedOperation")
 _LARGEST_SHARE: Final = 32
 # An attacker's document may be wrong in a thousand places, and each error takes as long as twenty right fields.
 _ERRORS: Final = 20
+_FRAGMENT_RULES: Final = (UniqueFragmentNamesRule, NoFragmentCyclesRule, NoUnusedFragmentsRule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +148,8 @@ class Documents:
             node = parse(query)
         except GraphQLError as error:
             return InvalidDocument("GRAPHQL_PARSE_FAILED", (error,))
-        check_document(node, self._limits)
-        errors = validate(self._schema, node, self._rules, max_errors=_ERRORS, hide_suggestions=not self._debug)
+        rules = self._rules if check_document(node, self._limits) else _FRAGMENT_RULES
+        errors = validate(self._schema, node, rules, max_errors=_ERRORS, hide_suggestions=not self._debug)
         if errors:
             return InvalidDocument("GRAPHQL_VALIDATION_FAILED", tuple(errors))
         return Document(node, prepare=partial(self._prepare, node))

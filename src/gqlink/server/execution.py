@@ -23,11 +23,11 @@ from gqlink.errors import LimitExceeded, SubscriberLagging
 from gqlink.protocol import position_extensions, read_cursor_request
 from gqlink.pubsub import Stream
 from gqlink.server.cursors import PlacedEvent, open_stream
-from gqlink.server.document_limits import check_variables
 from gqlink.server.documents import Documents, InvalidDocument, is_mutation
 from gqlink.server.executor import OperationExecutor
 from gqlink.server.requirements import NOTHING_REQUIRED, Requirements
 from gqlink.server.tasks import is_ending
+from gqlink.server.variable_limits import check_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -104,7 +104,7 @@ class Execution:
 
     Args:
         schema: The schema.
-        limits: For `execution_seconds` and `documents`.
+        limits: The bounds of a request, and `execution_seconds` and `documents`.
         errors: What clients may read of errors.
         debug: Introspection and suggestions.
         introspection: That without suggestions.
@@ -133,20 +133,11 @@ class Execution:
                 operation.
         """
         try:
-            check_variables(request.variables, self._limits)
-            document = self.documents.find(request.query)
+            return self._find(request)
+        except RequestError:
+            raise
         except Exception as exc:  # a limit; or a type of the schema failed in validation, no reason to end a socket
             raise RequestError([self._errors.format(exc)]) from exc
-        if isinstance(document, InvalidDocument):
-            raise RequestError(self._errors.format_all(document.errors, code=document.code))
-        prepared = document.operation(request.operation_name)
-        if prepared is None:
-            raise RequestError([_no_operation(request)])
-        try:
-            prepared.cost.check(request.variables or {}, self._limits)
-        except LimitExceeded as exc:
-            raise RequestError([self._errors.format(exc)]) from exc
-        return Operation(request, document.node, prepared.node, prepared.requirements)
 
     async def run(
         self,
@@ -270,6 +261,17 @@ class Execution:
             if isinstance(exc, asyncio.CancelledError) and is_ending():
                 raise
             return _encode(None, [self._errors.format(exc)], extensions)
+
+    def _find(self, request: Request) -> Operation:
+        check_variables(request.variables, self._limits)
+        document = self.documents.find(request.query)
+        if isinstance(document, InvalidDocument):
+            raise RequestError(self._errors.format_all(document.errors, code=document.code))
+        prepared = document.operation(request.operation_name)
+        if prepared is None:
+            raise RequestError([_no_operation(request)])
+        prepared.cost.check(request.variables or {}, self._limits)
+        return Operation(request, document.node, prepared.node, prepared.requirements)
 
     @asynccontextmanager
     async def _within_time(self) -> AsyncIterator[None]:

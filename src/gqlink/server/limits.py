@@ -30,7 +30,7 @@ class Limits:
         messages_per_second: What one socket may send, with as many at once; an operation beyond it gets an error of its
             own. A client that goes on, by as many again, is closed with 1008.
         document_bytes: The text of a document, in UTF-8.
-        document_tokens: Its tokens, without comments.
+        document_tokens: Its names, numbers, strings, punctuators and comments.
         depth: How deeply fields are nested, introspection's included.
         aliases: Fields with an alias.
         directives: Directives that stand anywhere in the document.
@@ -39,6 +39,7 @@ class Limits:
         repeated_fields: How often the same response name may stand in one selection set, with all that is merged there.
         cost: What the fields cost together; see the reference.
         variables_bytes: The variables, as JSON.
+        variables_values: The values in them; a list is one, and each of its items.
         execution_seconds: How long a query or a mutation may take, a subscription to begin, and each of its events.
         send_buffer_bytes: What may wait to be sent to one client before its subscriptions and its further messages
             have to wait too. Subscriptions wait at a sixteenth of it while the client takes nothing.
@@ -48,7 +49,8 @@ class Limits:
             document takes up to 300 times as much.
 
     `depth`, `aliases`, `directives`, `fragments`, `root_fields`, `repeated_fields` and `cost` are counted as if each
-    fragment's fields stood wherever it is spread.
+    fragment's fields stood wherever it is spread. Where a document has several operations, all of them are validated:
+    the aliases, directives, fragments and fields of all count together.
     """
 
     message_bytes: int = 65_536
@@ -71,6 +73,7 @@ class Limits:
     repeated_fields: int = 10
     cost: int = 1_000
     variables_bytes: int = 32_768
+    variables_values: int = 1_000
     execution_seconds: float = 30.0
     send_buffer_bytes: int = 262_144
     stall_seconds: float = 10.0
