@@ -76,11 +76,12 @@ def check_document(document: DocumentNode, limits: Limits) -> bool:
         itself. Otherwise not everything in it was counted, and only the rules about fragments may look at it.
 
     Raises:
-        LimitExceeded: `depth`, `aliases`, `directives`, `fragments`, `root_fields`, `repeated_fields`, or `cost`
+        LimitExceeded: `document_operations`, `depth`, `aliases`, `directives`, `fragments`, `root_fields`, `repeated_fields`, or `cost`
             because there are that many fields.
     """
     fragments = fragments_of(document)
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    _require("document_operations", allowed=limits.document_operations, actual=len(operations))
     number = sum(isinstance(definition, FragmentDefinitionNode) for definition in document.definitions)
     _require("fragments", allowed=limits.fragments, actual=number)
     sizes = _Sizes(fragments)

@@ -31,6 +31,7 @@ class Limits:
             own. A client that goes on, by as many again, is closed with 1008.
         document_bytes: The text of a document, in UTF-8.
         document_tokens: Its names, numbers, strings, punctuators and comments.
+        document_operations: Its operations: one is meant, and all are validated.
         depth: How deeply fields are nested, introspection's included.
         aliases: Fields with an alias.
         directives: Directives that stand anywhere in the document.
@@ -49,8 +50,8 @@ class Limits:
             document takes up to 300 times as much.
 
     `depth`, `aliases`, `directives`, `fragments`, `root_fields`, `repeated_fields` and `cost` are counted as if each
-    fragment's fields stood wherever it is spread. Where a document has several operations, all of them are validated:
-    the aliases, directives, fragments and fields of all count together.
+    fragment's fields stood wherever it is spread. Where a document has several operations, the aliases, directives,
+    fragments and fields of all count together.
     """
 
     message_bytes: int = 65_536
@@ -63,8 +64,9 @@ class Limits:
     requests: int = 1_000
     operations_per_socket: int = 100
     messages_per_second: int = 200
-    document_bytes: int = 16_384
-    document_tokens: int = 1_000
+    document_bytes: int = 8_192
+    document_tokens: int = 400
+    document_operations: int = 10
     depth: int = 16
     aliases: int = 30
     directives: int = 50
