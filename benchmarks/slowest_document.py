@@ -34,7 +34,7 @@ from gqlink.server.executor import OperationExecutor
 from gqlink.server.masking import ErrorFormatter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from graphql import GraphQLSchema
 
@@ -51,7 +51,7 @@ class Found:
     name: str
     schema: str = field(compare=False)
     query: str = field(compare=False)
-    variables: Mapping[str, Any] | None = field(default=None, compare=False)
+    variables: dict[str, object] | None = field(default=None, compare=False)
     outcome: str = field(default="", compare=False)
 
 

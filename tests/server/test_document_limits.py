@@ -37,6 +37,14 @@ def is_sound(query: str, limits: Limits = GENEROUS) -> bool:
     return check_document(parse(query), limits)
 
 
+def exceeded_text(query: str) -> float | None:
+    """Say how many tokens a text has that has more than one."""
+    with pytest.raises(LimitExceeded) as caught:
+        check_text(query, dataclasses.replace(GENEROUS, document_tokens=1))
+    assert caught.value.limit == "document_tokens"
+    return caught.value.actual
+
+
 AT_THE_BOUND = [
     ("document_bytes", 9, "{ a b c }", "{ a b c  }"),
     ("document_bytes", 11, '{ a #"ж"\n}', '{ a #"ж" \n}'),
@@ -102,10 +110,22 @@ def test_a_documents_text_is_counted_in_bytes() -> None:
     assert exceeded("\ud800\ud800 ", limits).actual == 7
 
 
-@pytest.mark.parametrize("query", ["", "  \n,,\ufeff", '{ a(b: "', '{ a(b: """', "{ ~ ` ж \\ }", '"' * 999, "\\" * 999])
-def test_a_text_that_is_no_document_has_tokens_too(query: str) -> None:
-    """What cannot be parsed is for the parser to say; counting it takes no second look at any character."""
-    assert check_text(query, GENEROUS) is None
+@pytest.mark.parametrize(
+    ("query", "number"),
+    [
+        ("", 0),
+        ("  \n,,\ufeff", 0),
+        ("~ ` ж \\", 0),
+        ('{ a(b: "', 6),
+        ('{ a(b: """ }', 6),
+        ('"a\n"b', 2),
+        ("... .. .", 1),
+        ("007", 1),
+    ],
+)
+def test_a_text_that_is_no_document_has_tokens_too(query: str, number: int) -> None:
+    """What cannot be parsed is for the parser to say; what does not end is one token to the end of its line or text."""
+    assert exceeded_text(f"{'{' * 100} {query}") == number + 100
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import gqlink.server
 
 DOOR = (
     "AUTHORIZATION_DIRECTIVES",
+    "COST_DIRECTIVES",
     "BuiltPage",
     "Clock",
     "Context",

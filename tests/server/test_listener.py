@@ -401,9 +401,8 @@ async def test_one_operation_more_than_allowed_fails_alone(world: World, dialect
     await scene.until(lambda: world.broker.statistics().subscriptions == 100)
     [error] = scene.said
     assert error["id"] == "100"
-    assert errors_of(error) == [
-        {"message": "operations_per_socket is limited to 100, got 101", "extensions": {"code": "LIMIT_EXCEEDED"}}
-    ]
+    exceeded = {"code": "LIMIT_EXCEEDED", "limit": "operations_per_socket", "allowed": 100, "actual": 101}
+    assert errors_of(error) == [{"message": "operations_per_socket is limited to 100, got 101", "extensions": exceeded}]
     scene.stop("0")
     scene.start("{ hello }", id="another")
     await scene.until(lambda: {"data": {"hello": "world"}} in [message.get("payload") for message in scene.said])

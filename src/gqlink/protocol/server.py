@@ -210,14 +210,15 @@ class ServerConnection(Connection):
         self._live.add(operation_id)
         if len(self._live) > self._limits.operations:
             exceeded = LimitExceeded("operations_per_socket", allowed=self._limits.operations, actual=len(self._live))
-            return self._fail(operation_id, str(exceeded), "LIMIT_EXCEEDED")
+            details = {"limit": exceeded.limit, "allowed": exceeded.allowed, "actual": exceeded.actual}
+            return self._fail(operation_id, str(exceeded), "LIMIT_EXCEEDED", **details)
         request = envelope.request()
         if isinstance(request, Fault):
             return self._fail(operation_id, request.detail, "BAD_USER_INPUT")
         return [SubscribeReceived(operation_id, request)]
 
-    def _fail(self, operation_id: str, message: str, code: str) -> list[Event]:
-        self.error(operation_id, [{"message": message, "extensions": {"code": code}}])
+    def _fail(self, operation_id: str, message: str, code: str, **details: object) -> list[Event]:
+        self.error(operation_id, [{"message": message, "extensions": {"code": code, **details}}])
         return []
 
     def _complete_received(self, envelope: Envelope) -> list[Event]:

@@ -203,7 +203,7 @@ class _Planner:
     def _sizing(self, cost: FieldCost, node: FieldNode, definition: GraphQLField) -> _Sizing:
         """Say how long a list will be."""
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
-        known: list[int] = []
+        known = [] if cost.least is None else [cost.least]
         names: list[tuple[str, int | None]] = []
         for name in cost.slicing:
             value = given.get(name)

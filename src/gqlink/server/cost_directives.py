@@ -45,12 +45,14 @@ class FieldCost:
         assumed: How long its list is where no argument says so.
         slicing: The arguments that do.
         sized: The fields below it that are the list; none where it is one itself.
+        least: How long its list is whatever the arguments say: of an interface, where they mean nothing to an object.
     """
 
     weight: int = 1
     assumed: int | None = None
     slicing: tuple[str, ...] = ()
     sized: tuple[str, ...] = ()
+    least: int | None = None
 
     @property
     def is_list(self) -> bool:
@@ -90,11 +92,13 @@ def read_cost(where: str, definition: GraphQLField) -> FieldCost:
 def dearest(costs: list[FieldCost]) -> FieldCost:
     """Put together what several fields say, so that none of them costs more."""
     assumed = [each.assumed for each in costs if each.assumed is not None]
+    unsliced = [each.assumed for each in costs if each.assumed is not None and not each.slicing]
     return FieldCost(
         weight=max(each.weight for each in costs),
         assumed=max(assumed, default=None),
         slicing=tuple(dict.fromkeys(name for each in costs for name in each.slicing)),
         sized=tuple(dict.fromkeys(name for each in costs for name in each.sized)),
+        least=max(unsliced, default=None),
     )
 
 

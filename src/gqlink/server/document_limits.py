@@ -76,8 +76,8 @@ def check_document(document: DocumentNode, limits: Limits) -> bool:
         itself. Otherwise not everything in it was counted, and only the rules about fragments may look at it.
 
     Raises:
-        LimitExceeded: `document_operations`, `depth`, `aliases`, `directives`, `fragments`, `root_fields`, `repeated_fields`, or `cost`
-            because there are that many fields.
+        LimitExceeded: `document_operations`, `depth`, `aliases`, `directives`, `fragments`, `root_fields`,
+            `repeated_fields`, or `cost` because there are that many fields.
     """
     fragments = fragments_of(document)
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
