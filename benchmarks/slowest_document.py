@@ -152,16 +152,16 @@ query Page($room: ID!, $before: ID) {
 
 
 def _large_page() -> str:
-    """Write a query as a large application has it, indented; 15 parts of 10 fields, one part 10 deep."""
-    deep = "self { " * 8 + "id" + " }" * 8
-    leaves = "\n    ".join(f"field{number}: id" for number in range(2))
+    """Write a query as a large application has it, indented: ten fragments of 15 fields, one of them ten deep."""
+    leaves = "\n    ".join(["id", "__typename", "... on A { onlyA }"])
     parts = "\n".join(
-        f"fragment Part{number} on Node {{\n    id\n    __typename\n    self {{ id any {{ __typename }} }}\n"
-        f"    nodes(first: 10) {{ id __typename a {{ id }} }}\n}}"
-        for number in range(13)
+        f"fragment Part{number} on Node {{\n    {leaves}\n    nodes(first: 10) {{ id __typename a {{ id onlyA }} }}\n"
+        f"    self {{ id __typename a {{ id onlyA }} }}\n}}"
+        for number in range(10)
     )
-    spreads = "\n".join(f"    part{number}: self {{ ...Part{number} }}" for number in range(13))
-    return f"query Page {{\n  node(id: 1) {{\n    {leaves}\n    {deep}\n{spreads}\n  }}\n}}\n{parts}"
+    spreads = "\n".join(f"    part{number}: self {{ ...Part{number} }}" for number in range(10))
+    deep = "self { " * 8 + "id" + " }" * 8
+    return f"query Page($id: ID) {{\n  node(id: $id) {{\n    id\n    deep: {deep}\n{spreads}\n  }}\n}}\n{parts}"
 
 
 def _outcome(errors: list[dict[str, Any]]) -> str:

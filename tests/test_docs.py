@@ -72,6 +72,16 @@ def test_every_limit_is_in_the_reference_with_its_default() -> None:
     assert missing == []
 
 
+def test_the_tables_of_limits_hold_nothing_else() -> None:
+    """A limit that is gone is gone from the reference, and none stands in both tables."""
+    text = (REFERENCE / "server.md").read_text()
+    tables = re.findall(r"<!-- table: (?:request|connection) limits -->\n(.*?)<!-- end of table -->", text, re.DOTALL)
+    rows = re.findall(r"^\| `(\w+)` \|", "".join(tables), re.MULTILINE)
+
+    assert len(tables) == 2
+    assert sorted(rows) == sorted(field.name for field in dataclasses.fields(Limits))
+
+
 @pytest.mark.parametrize(
     ("page", "item"),
     [

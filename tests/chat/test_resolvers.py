@@ -10,8 +10,10 @@ from graphql import ExecutionResult, GraphQLError, graphql, parse, print_schema,
 from gqlink.auth import ANONYMOUS, Identity
 from gqlink.chat.context import ChatContext
 from gqlink.chat.resolvers import chat_schema
-from gqlink.errors import BadUserInput, LoginRequired
+from gqlink.errors import BadUserInput, LimitExceeded, LoginRequired
 from gqlink.pubsub import Stream
+from gqlink.server import Limits
+from gqlink.server.documents import Document, Documents
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -101,6 +103,32 @@ def test_the_schema_is_the_contract() -> None:
         'room: ID! = "general"',
     ):
         assert line in lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cost"), [("", 501), ("(last: 200)", 2_001), ("(last: 10)", 101), ('(before: "m5")', 501)]
+)
+def test_every_page_that_may_be_asked_for_is_within_the_default_cost(arguments: str, cost: int) -> None:
+    """Up to 200 messages with all their fields, and with the type names that some clients add everywhere."""
+    found = Documents(chat_schema(), limits=Limits(), debug=False).find(
+        f"{{ messages{arguments} {{ __typename id clientId from text room {{ __typename id title }} createdAt }} }}"
+    )
+    assert isinstance(found, Document)
+    operation = found.operation(None)
+    assert operation is not None
+    assert operation.cost.total({}) == cost <= Limits().cost
+
+
+def test_a_page_of_a_million_is_over_the_default_cost() -> None:
+    """It is refused before the database hears of it."""
+    found = Documents(chat_schema(), limits=Limits(), debug=False).find(
+        "query ($n: Int!) { messages(last: $n) { id } }"
+    )
+    assert isinstance(found, Document)
+    operation = found.operation(None)
+    assert operation is not None
+    with pytest.raises(LimitExceeded, match="cost is limited to 2500, got 1000001"):
+        operation.cost.check({"n": 1_000_000}, Limits())
 
 
 async def test_a_stranger_is_nobody(stranger: Asker) -> None:

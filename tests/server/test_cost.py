@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -316,3 +318,17 @@ def test_the_cost_is_the_number_of_fields_that_are_resolved(selected: Any, n: in
     [operation] = document.definitions
     assert isinstance(operation, OperationDefinitionNode)
     assert CostRules(SCHEMA).plan(document, operation).total({"n": n}) == 1 + n * walk(selected, n)
+
+
+def test_what_the_reference_says_of_costs_is_so() -> None:
+    """Its schema is built, and each of its documents costs what stands beside it."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "server.md").read_text()
+    _, _, section = page.partition("### What a request costs")
+    block = re.search(r'COST_DIRECTIVES\n    \+ """(.*?)"""', section, re.DOTALL)
+    assert block is not None
+    schema = build_schema(COST_DIRECTIVES + block[1])
+
+    said = re.findall(r"`(\{ [^`]* \})`\s+(?:costs )?([^`,.]*[0-9])", section.partition("* `@cost")[0])
+    assert len(said) == 4
+    for query, sum_ in said:
+        assert plan(query, schema).total({}) == int(sum_.rpartition("=")[2])

@@ -159,9 +159,6 @@ def test_a_document_with_fragments_that_cannot_be_counted_is_not_sound(query: st
     assert not is_sound(query)
 
 
-NAMES = st.sampled_from("abc")
-
-
 @dataclass(frozen=True)
 class Field:
     """A field, as Hypothesis makes it."""
@@ -199,23 +196,6 @@ class Spread:
         return f"...F{self.number}{' @d' * self.directives}"
 
 
-def selections(*, later: range) -> st.SearchStrategy[tuple[Any, ...]]:
-    """Return selection sets that may spread some fragments."""
-    few = st.integers(0, 2)
-    leaf: st.SearchStrategy[Any] = st.builds(Field, NAMES, st.none() | NAMES, few, st.just(()))
-    if later:
-        leaf |= st.builds(Spread, st.sampled_from(later), few)
-    each = st.recursive(
-        leaf,
-        lambda inner: (
-            st.builds(Field, NAMES, st.none() | NAMES, few, st.lists(inner, max_size=3).map(tuple))
-            | st.builds(Inline, few, st.lists(inner, min_size=1, max_size=3).map(tuple))
-        ),
-        max_leaves=6,
-    )
-    return st.lists(each, min_size=1, max_size=4).map(tuple)
-
-
 @dataclass(frozen=True)
 class Written:
     """A document: the selections of its operations, and of its fragments with the directives on each."""
@@ -232,13 +212,47 @@ class Written:
         return " ".join([*operations, *fragments])
 
 
-@st.composite
-def written(draw: st.DrawFn) -> Written:
+class Choices:
+    """Numbers that say what to write next; when there are no more, the shortest there is."""
+
+    def __init__(self, numbers: list[int]) -> None:
+        self._numbers = iter(numbers)
+
+    def take(self, most: int) -> int:
+        """Return a number from 0 to `most`."""
+        return next(self._numbers, 0) % (most + 1)
+
+    def field(self, *, later: range, depth: int) -> Field:
+        """Write a field, with fields in it or not."""
+        name, alias = "abc"[self.take(2)], (None, None, "a", "b")[self.take(3)]
+        inner = self.selections(later=later, depth=depth - 1) if depth and self.take(2) else ()
+        return Field(name, alias, self.take(2), inner)
+
+    def selection(self, *, later: range, depth: int) -> Field | Inline | Spread:
+        """Write a field or a fragment."""
+        match self.take(5):
+            case 5 if depth:
+                return Inline(self.take(2), self.selections(later=later, depth=depth - 1))
+            case 3 | 4 if later:
+                return Spread(later[self.take(len(later) - 1)], self.take(2))
+            case _:
+                return self.field(later=later, depth=depth)
+
+    def selections(self, *, later: range, depth: int = 3) -> tuple[Any, ...]:
+        """Write a selection set that may spread some fragments."""
+        return tuple(self.selection(later=later, depth=depth) for _ in range(1 + self.take(3)))
+
+    def document(self) -> Written:
+        """Write a document; a fragment spreads only those after it."""
+        number = self.take(4)
+        operations = tuple(self.selections(later=range(number)) for _ in range(1 + self.take(2)))
+        fragments = tuple((self.take(2), self.selections(later=range(each + 1, number))) for each in range(number))
+        return Written(operations, fragments)
+
+
+def written() -> st.SearchStrategy[Written]:
     """Draw a document."""
-    number = draw(st.integers(0, 3))
-    fragments = [(draw(st.integers(0, 2)), draw(selections(later=range(each + 1, number)))) for each in range(number)]
-    operations = draw(st.lists(selections(later=range(number)), min_size=1, max_size=2))
-    return Written(tuple(operations), tuple(fragments))
+    return st.lists(st.integers(0, 59), max_size=150).map(lambda numbers: Choices(numbers).document())
 
 
 class Expanded:

@@ -26,7 +26,7 @@ DEFAULTS = {
     "fragments": 50,
     "root_fields": 20,
     "repeated_fields": 10,
-    "cost": 1_000,
+    "cost": 2_500,
     "variables_bytes": 32_768,
     "variables_values": 1_000,
     "execution_seconds": 30.0,

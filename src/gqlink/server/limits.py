@@ -73,7 +73,7 @@ class Limits:
     fragments: int = 50
     root_fields: int = 20
     repeated_fields: int = 10
-    cost: int = 1_000
+    cost: int = 2_500
     variables_bytes: int = 32_768
     variables_values: int = 1_000
     execution_seconds: float = 30.0
