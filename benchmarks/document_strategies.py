@@ -11,10 +11,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from bombs import CHAT, INTRICATE, KINDS
 from graphql import GraphQLError, parse
 from hypothesis import strategies as st
 
-from bombs import CHAT, INTRICATE, KINDS
 from gqlink.errors import LimitExceeded
 from gqlink.server.document_limits import check_document, check_text
 
@@ -55,10 +55,9 @@ class Names:
     value: Callable[[str], str]
 
 
+_LEAVES: Final = ("id", "__typename", *(f"field{number}" for number in range(20)))
 NAMES: Final = {
-    INTRICATE: Names(
-        "node", ("Node", *KINDS), ("id", "__typename"), ("self", "nodes", "a", "any"), "x(filter:{})".format
-    ),
+    INTRICATE: Names("node", ("Node", *KINDS), _LEAVES, ("self", "nodes", "a", "any"), "x(filter:{})".format),
     CHAT: Names("messages", ("Message", "Room"), ("id", "text", "from", "createdAt"), ("room",), "rooms".format),
 }
 
@@ -138,8 +137,11 @@ def _write(genes: Sequence[Gene], names: Names, *, pieces: int) -> str:
     return page.text()
 
 
-def _field(page: _Page, gene: Gene, _turn: int) -> None:
-    page.selections[gene.place].append(page.names.leaves[gene.first % len(page.names.leaves)])
+def _field(page: _Page, gene: Gene, turn: int) -> None:
+    names = page.names.leaves
+    page.selections[gene.place] += [
+        names[(gene.first + turn + each) % len(names)] for each in range(1 + gene.second % 8)
+    ]
 
 
 def _nest(page: _Page, gene: Gene, turn: int) -> None:
