@@ -2,7 +2,24 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from graphql import GraphQLError, located_error, parse
+from graphql import (
+    ExecutionResult,
+    GraphQLArgument,
+    GraphQLEnumType,
+    GraphQLError,
+    GraphQLField,
+    GraphQLFieldResolver,
+    GraphQLInt,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLScalarType,
+    GraphQLSchema,
+    execute,
+    located_error,
+    parse,
+)
 
 from gqlink.errors import (
     AuthUnavailable,
@@ -18,6 +35,7 @@ from gqlink.errors import (
     TokenExpired,
 )
 from gqlink.server.masking import ErrorFormatter
+from gqlink.server.schema_names import SchemaNames
 
 QUIET, LOUD = ErrorFormatter(debug=False), ErrorFormatter(debug=True)
 NODE = parse("{ hello }").definitions[0]
@@ -111,6 +129,78 @@ def test_an_error_wrapped_twice_is_judged_by_what_is_inside() -> None:
     """graphql-core may wrap more than once."""
     inside = located_error(RuntimeError("secret text"), [NODE])
     assert QUIET.format(GraphQLError("secret text", original_error=inside))["message"] == "Internal server error"
+
+
+@pytest.mark.parametrize("type_", [GraphQLInt, GraphQLList(GraphQLInt), GraphQLEnumType("Hue", {"RED": 1})])
+def test_what_graphql_core_says_of_what_was_returned_is_masked(type_: GraphQLOutputType) -> None:
+    """It repeats a value that the client was not given, because it is none of the type."""
+    errors = errors_of(type_, lambda *_: "secret text")
+    assert [error.message for error in errors] != ["Internal server error"]
+    assert [error["message"] for error in QUIET.format_all(errors)] == ["Internal server error"]
+    assert "secret text" in str(LOUD.format_all(errors)) or "Iterable" in str(LOUD.format_all(errors))
+
+
+def test_a_graphql_error_is_meant_to_be_read_wherever_the_application_has_it_from() -> None:
+    """Raised in a resolver, returned by one, raised by a scalar."""
+
+    def cry(*_arguments: object) -> object:
+        raise GraphQLError("The cat sleeps.")
+
+    asleep = GraphQLScalarType("Asleep", serialize=cry)
+    for type_, resolve in (
+        (GraphQLInt, cry),
+        (GraphQLInt, lambda *_: GraphQLError("The cat sleeps.")),
+        (GraphQLList(GraphQLInt), lambda *_: [GraphQLError("The cat sleeps.")]),
+        (asleep, lambda *_: 3),
+    ):
+        errors = errors_of(type_, resolve)
+        assert [error["message"] for error in QUIET.format_all(errors)] == ["The cat sleeps."]
+
+
+def test_what_graphql_core_says_of_an_argument_is_about_the_request() -> None:
+    """A variable that is null where a default was expected is found out during the execution only."""
+    field = GraphQLField(GraphQLInt, {"first": GraphQLArgument(GraphQLNonNull(GraphQLInt))})
+    schema = GraphQLSchema(GraphQLObjectType("Query", {"it": field}))
+    result = execute(schema, parse("query ($n: Int = 1) { it(first: $n) }"), variable_values={"n": None})
+    assert isinstance(result, ExecutionResult)
+    assert "Argument 'first'" in str(QUIET.format_all(result.errors or ()))
+
+
+@pytest.mark.parametrize(
+    ("error", "masked"),
+    [
+        (ValueError("no such day"), False),
+        (TypeError("no text"), False),
+        (BadUserInput("no such day"), False),
+        (LookupError("secret text"), True),
+        (RuntimeError("secret text"), True),
+    ],
+)
+def test_a_scalar_that_fails_has_not_said_what_is_wrong_with_a_value(error: Exception, *, masked: bool) -> None:
+    """What is about the value is in the exceptions that Python has for that, and in ours."""
+    told = GraphQLError(f"Expected value of type 'Date': {error}", original_error=error)
+    [formatted] = QUIET.format_all([told], code="BAD_USER_INPUT")
+    assert (formatted["message"] == "Internal server error") is masked
+    assert ("secret" in str(formatted)) is False
+
+
+def test_names_of_the_schema_are_kept_from_whoever_has_not_sent_them() -> None:
+    """In graphql-core's sentences, with those that came with the variables; in an application's never."""
+    schema = GraphQLSchema(GraphQLObjectType("Query", {"cat": GraphQLField(GraphQLInt)}))
+    discreet = ErrorFormatter(debug=False, names=SchemaNames(schema))
+    error = GraphQLError("Unknown 'cat'. Did you mean 'cat'?", [NODE])
+    assert discreet.format_all([error], code="X")[0]["message"] == "Unknown '…'."
+    assert discreet.format_all([error], code="X", sent='{"cat": 1}')[0]["message"] == "Unknown 'cat'."
+    assert discreet.format(error)["message"] == error.message
+    assert LOUD.format_all([error], code="X")[0]["message"] == error.message
+
+
+def errors_of(type_: GraphQLOutputType, resolve: GraphQLFieldResolver) -> list[GraphQLError]:
+    """Execute one field."""
+    schema = GraphQLSchema(GraphQLObjectType("Query", {"it": GraphQLField(type_, resolve=resolve)}))
+    result = execute(schema, parse("{ it }"))
+    assert isinstance(result, ExecutionResult)
+    return result.errors or []
 
 
 def test_errors_of_a_request_have_a_code_and_keep_their_text(caplog: pytest.LogCaptureFixture) -> None:

@@ -23,6 +23,7 @@ from gqlink.server.masking import ErrorFormatter
 from gqlink.server.origin import Doorkeeper
 from gqlink.server.playground import Playground, playground_routes
 from gqlink.server.revocations import Revocations
+from gqlink.server.schema_names import SchemaNames
 from gqlink.server.statistics import Meter
 from gqlink.server.tasks import wait_for_tasks
 
@@ -107,11 +108,12 @@ class GraphQLApp:
         clock = clock or SystemClock()
         meter = Meter()
         throttle = Throttle(clock)
-        errors = ErrorFormatter(debug=debug, on_limit=meter.refuse, on_masked=meter.mask)
         self._owns_broker = broker is None
         self.broker: Broker = MemoryBroker() if broker is None else broker
         self._playground = Playground() if playground is True else playground or None
         introspection = self._playground is not None
+        names = None if debug or introspection else SchemaNames(schema)
+        errors = ErrorFormatter(debug=debug, names=names, on_limit=meter.refuse, on_masked=meter.mask)
         listeners: set[SocketListener] = set()
         revocations = Revocations(
             listeners,

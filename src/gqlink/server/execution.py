@@ -319,7 +319,8 @@ class Execution:
         )
         if isinstance(built, Executor):
             return built
-        raise RequestError(self._errors.format_all(built, code="BAD_USER_INPUT"))
+        sent = msgspec.json.encode(operation.request.variables).decode()
+        raise RequestError(self._errors.format_all(built, code="BAD_USER_INPUT", sent=sent))
 
     def _encode(self, result: object, extensions: Mapping[str, object] | None) -> bytes:
         if not isinstance(result, ExecutionResult):
