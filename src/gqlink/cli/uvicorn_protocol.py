@@ -1,8 +1,9 @@
 """uvicorn's HTTP and WebSocket protocols with the bounds for which it has no setting.
 
 The application sees a request when its head is complete, and a message when its last frame is: what a peer does before
-that is between it and the ASGI server. uvicorn waits for a head for ever, reads as many frames at once as a segment
-holds, keeps as many empty fragments as come, and answers each ping whether or not the answers are read.
+that is between it and the ASGI server. uvicorn waits for a head for ever and takes one of any length, reads as many
+frames at once as a segment holds, keeps as many empty fragments as come, and answers each ping whether or not the
+answers are read.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ __all__ = ("BoundedHttp", "BoundedWebSocket", "bounded_protocols")
 
 # The smallest masked frame has 6 bytes, so that so many bytes are parsed in a few milliseconds.
 _SLICE_BYTES: Final = 4096
+# What the fields of a head may take together, and how many they may be; a browser with all its cookies sends a few KB.
+_FIELDS_BYTES: Final = 32_768
+_MOST_FIELDS: Final = 100
 # How often somebody may ask whether we live, who has not read the last answers.
 _UNREAD_PINGS: Final = 100
 _POLICY_VIOLATION: Final = 1008
@@ -39,11 +43,15 @@ class BoundedHttp(HttpToolsProtocol):
     """
 
     head_seconds: ClassVar[float]
+    head_bytes: ClassVar[int]
     most_waiting: ClassVar[int]
     waiting: ClassVar[dict[BoundedHttp, TimerHandle]]
     """Those whose head is not complete, the oldest first."""
 
     _upgraded = False
+    _parsed_bytes = 0
+    _unparsed_bytes = 0
+    _fields = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Take a connection, and begin to wait for its head."""
@@ -57,10 +65,38 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; between two requests any byte ends uvicorn's own wait, so that ours begins."""
+        waited = self in self.waiting
         super().data_received(data)
+        if waited and self in self.waiting:
+            # The parser keeps a field until its end has come, and says nothing of it before.
+            self._unparsed_bytes += len(data)
+            if self._unparsed_bytes > self.head_bytes:
+                self.give_up()
         between = self.cycle is None or self.cycle.response_complete
         if between and self not in self.waiting and not self._upgraded and not self.transport.is_closing():
             self._wait()
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        self._parsed_bytes = self._fields = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the address."""
+        self._parsed_bytes += len(url)
+        self._require_small_head()
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the head, or of the trailer."""
+        self._parsed_bytes += len(name) + len(value)
+        self._fields += 1
+        self._require_small_head()
+        super().on_header(name, value)
+
+    def _require_small_head(self) -> None:
+        if self._parsed_bytes > self.head_bytes or self._fields > _MOST_FIELDS:
+            raise ValueError("the head is too large")  # which the parser turns into uvicorn's 400
 
     def on_headers_complete(self) -> None:
         """Go on with a head that is complete."""
@@ -68,9 +104,15 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """Leave the connection to the WebSocket protocol."""
+        """Leave the connection to the WebSocket protocol, which reads the head again, and may find it too large.
+
+        It takes lines of 8 KB. Nobody but us would notice that it has given up, and the connection would stay for ever.
+        """
         self._upgraded = True
         super().handle_websocket_upgrade()
+        protocol = self.transport.get_protocol()
+        if isinstance(protocol, WebSocketsSansIOProtocol) and not protocol.handshake_initiated:
+            self.send_400_response("The head of the handshake cannot be read.")
 
     def give_up(self) -> None:
         """End it; there is no request that an answer could belong to."""
@@ -78,6 +120,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.abort()
 
     def _wait(self) -> None:
+        self._unparsed_bytes = 0
         self.waiting[self] = self.loop.call_later(self.head_seconds, self.give_up)
         if len(self.waiting) > self.most_waiting:
             next(iter(self.waiting)).give_up()
@@ -162,12 +205,13 @@ def bounded_protocols(limits: Limits) -> tuple[type[BoundedHttp], type[BoundedWe
     """Return what `uvicorn.Config` takes as `http` and `ws`, for one server.
 
     Args:
-        limits: A head has `init_seconds`, and `requests` may wait for theirs; a socket may send four frames for each
+        limits: A head has `init_seconds`, a query string of `message_bytes` fits into it, and `requests` may wait for theirs; a socket may send four frames for each
             of `messages_per_second`, so that the application's own bound comes first where there is a message.
     """
 
     class Http(BoundedHttp):
         head_seconds = limits.init_seconds
+        head_bytes = limits.message_bytes + _FIELDS_BYTES
         most_waiting = limits.requests
         waiting: ClassVar[dict[BoundedHttp, TimerHandle]] = {}
 
