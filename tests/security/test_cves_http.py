@@ -177,7 +177,7 @@ HOSTILE_FIELDS: tuple[dict[str, bytes], ...] = (
 )
 
 
-@pytest.mark.parametrize("fields", HOSTILE_FIELDS, ids=lambda fields: "-".join(fields))
+@pytest.mark.parametrize("fields", HOSTILE_FIELDS, ids="-".join)
 async def test_granians_advisory_no_bytes_in_a_handshake_end_the_worker(
     world: World, dialect: Dialect, fields: dict[str, bytes]
 ) -> None:

@@ -205,8 +205,9 @@ def bounded_protocols(limits: Limits) -> tuple[type[BoundedHttp], type[BoundedWe
     """Return what `uvicorn.Config` takes as `http` and `ws`, for one server.
 
     Args:
-        limits: A head has `init_seconds`, a query string of `message_bytes` fits into it, and `requests` may wait for theirs; a socket may send four frames for each
-            of `messages_per_second`, so that the application's own bound comes first where there is a message.
+        limits: A head has `init_seconds`, a query string of `message_bytes` fits into it, and `requests` may wait for
+            theirs; a socket may send four frames for each of `messages_per_second`, so that the application's own
+            bound comes first where there is a message.
     """
 
     class Http(BoundedHttp):
