@@ -15,7 +15,6 @@ from gqlink.cli.uvicorn_protocol import bounded_protocols
 from gqlink.server import Limits
 from security.cop import FOREIGN
 from security.roads import HttpRoad
-from server.eventually import eventually
 from server.raw import dialled
 from serving import serving
 
@@ -121,8 +120,7 @@ async def test_a_head_is_as_long_as_it_may_be_and_no_longer(world: World) -> Non
     async with bounded(world) as authority:
         for start in (b"GET /graphql HTTP/1.1\r\nx: ", b"GET /graphql?query="):
             async with dialled(authority) as raw:
-                await refused(raw, start, *[b"a" * 65_536] * 4)
-                await eventually(lambda raw=raw: raw.writer.transport.is_closing() or raw.reader.at_eof())
+                assert b"200" not in await refused(raw, start, *[b"a" * 65_536] * 4)
         async with dialled(authority) as raw:
             fields = "".join(f"x-{number}: {'a' * 900}\r\n" for number in range(30))
             raw.writer.write(f"GET /graphql?query=%7Bhello%7D HTTP/1.1\r\nHost: {authority}\r\n{fields}\r\n".encode())
