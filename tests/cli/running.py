@@ -39,6 +39,8 @@ class Home:
         self.env = {
             "HOME": str(path),
             "PATH": os.environ["PATH"],
+            # A second checkout is tested by this alone; without it, the command would be that of the first one.
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
             "XDG_CONFIG_HOME": str(path / "config"),
             "XDG_DATA_HOME": str(path / "data"),
             "PYTHONWARNINGS": "error",

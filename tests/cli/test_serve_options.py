@@ -50,6 +50,19 @@ async def test_a_limit_that_is_none_is_one_sentence(home: Home, given: str, sent
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.parametrize(
+    ("option", "given"),
+    [("--allow-origin", "chat.example"), ("--allow-origin", "*"), ("--allow-host", "chat.example:80")],
+)
+async def test_a_name_that_would_allow_nobody_is_one_sentence(home: Home, option: str, given: str) -> None:
+    """And exit code 1: nobody believes to have allowed what is refused."""
+    answer = await home.run("serve", "--port", "0", option, given)
+    assert answer.code == 1
+    assert f": {given!r}" in answer.err
+    assert "such as" in answer.err
+    assert "Traceback" not in answer.err
+
+
 async def test_the_help_tells_of_them(home: Home) -> None:
     """By name."""
     told = (await home.run("serve", "--help")).out

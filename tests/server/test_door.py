@@ -8,6 +8,7 @@ DOOR = (
     "BuiltPage",
     "Clock",
     "Context",
+    "CrossOrigin",
     "Doorkeeper",
     "FileRevocationStore",
     "GraphQLApp",

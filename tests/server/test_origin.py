@@ -1,20 +1,42 @@
 from __future__ import annotations
 
 import pytest
+from starlette.datastructures import Headers
 
-from gqlink.server.origin import Doorkeeper
+from gqlink.server.origin import Doorkeeper, Refusal
 
-HOSTS = ("localhost", "127.0.0.1", "::1", "Chat.Example")
+HOSTS = ("localhost", "127.0.0.1", "::1", "Chat.Example", "xn--bcher-kva.example")
+APP = "https://app.example"
 
 
-def status(
-    host: str | None, origin: str | None = None, *, cookie: bool = False, allowed: tuple[str, ...] = ()
-) -> int | None:
+def headers(**fields: str | list[str] | None) -> Headers:
+    """Write headers; a list is sent one by one."""
+    found: list[tuple[bytes, bytes]] = []
+    for name, value in fields.items():
+        values = [] if value is None else [value] if isinstance(value, str) else value
+        found += [(name.replace("_", "-").encode(), each.encode("latin-1")) for each in values]
+    return Headers(raw=found)
+
+
+def refusal(
+    host: str | list[str] | None,
+    origin: str | list[str] | None = None,
+    *,
+    hosts: tuple[str, ...] = HOSTS,
+    allowed: tuple[str, ...] = (),
+    cookie: bool = False,
+    page: bool = False,
+    **fields: str | list[str],
+) -> Refusal | None:
+    """Ask a doorkeeper."""
+    sent = headers(host=host, origin=origin, **fields)
+    return Doorkeeper(hosts, allowed).refusal(sent, cookie=cookie, page=page)
+
+
+def status(host: str | list[str] | None, origin: str | list[str] | None = None, **options: object) -> int | None:
     """Return the status of the refusal, or None."""
-    hosts = [] if host is None else [host]
-    origins = [] if origin is None else [origin]
-    refusal = Doorkeeper(HOSTS, allowed).refusal(hosts=hosts, origins=origins, cookie=cookie)
-    return None if refusal is None else refusal.status
+    found = refusal(host, origin, **options)  # type: ignore[arg-type] # as `refusal` has them
+    return None if found is None else found.status
 
 
 @pytest.mark.parametrize(
@@ -28,6 +50,8 @@ def status(
         "[::1]",
         "[::1]:9000",
         "chat.example",
+        "CHAT.example:443",
+        "XN--bcher-KVA.example",
     ],
 )
 def test_a_host_that_was_meant_gets_in(host: str) -> None:
@@ -44,6 +68,29 @@ def test_a_host_that_was_meant_gets_in(host: str) -> None:
         "localhost.evil.example",
         "evil-localhost",
         "localhost.",
+        "localhost:9000.",
+        ".localhost",
+        "localhost:",
+        "localhost:9000:9000",
+        "localhost:http",
+        "localhost:\xb2",
+        "localhost:9000@evil.example",
+        "localhost, evil.example",
+        "local host",
+        "localhost ",
+        " localhost",
+        "local\thost",
+        "localhost\n",
+        "localhost\x00",
+        "localhost/",
+        "localhost\\",
+        "http://localhost",
+        "//localhost",
+        "b\xfccher.example",
+        "::1",
+        "[127.0.0.1]",
+        "[::1]x",
+        "[::1%25lo]",
         "localhost@evil.example",
         "evil.example/@localhost",
         "evil.example#localhost",
@@ -62,19 +109,71 @@ def test_a_foreign_host_does_not(host: str | None) -> None:
 
 def test_more_than_one_host_is_no_host() -> None:
     """Somebody before us may have looked at the other one."""
-    refusal = Doorkeeper(("*",), ()).refusal(hosts=["localhost", "evil.example"], origins=[], cookie=False)
-    assert refusal is not None
-    assert refusal.status == 400
+    assert status(["localhost", "evil.example"], hosts=("*",)) == 400
+    assert status(["localhost", "localhost"]) == 400
 
 
 def test_every_host_may_be_allowed() -> None:
     """Behind a proxy that looks at it itself."""
-    assert Doorkeeper(("*",), ()).refusal(hosts=["any.example"], origins=[], cookie=False) is None
+    assert status("any.example", hosts=("*",)) is None
 
 
 def test_allowed_hosts_may_have_brackets() -> None:
     """Both ways to write an IPv6 address mean the same."""
-    assert Doorkeeper(("[::1]",), ()).refusal(hosts=["[::1]:80"], origins=[], cookie=False) is None
+    assert status("[::1]:80", hosts=("[::1]",)) is None
+    assert status("[::1]:80", hosts=("::1",)) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "localhost:9000",
+        "http://localhost",
+        "[::1]:80",
+        "*.example",
+        "b\xfccher.example",
+        "\u212aelvin",
+        "a b",
+        "a,b",
+    ],
+)
+def test_a_host_that_nobody_could_ask_for_is_a_mistake(name: str) -> None:
+    """It would allow nothing, and its author would believe it did."""
+    with pytest.raises(ValueError, match="name without a port"):
+        Doorkeeper((name,), ())
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "*",
+        "null",
+        "chat.example",
+        "//chat.example",
+        "https://",
+        "https://*",
+        "https://*.example",
+        "https://chat.example/app",
+        "https://user@chat.example",
+        "https://chat.example:",
+        "https://chat.example:80*",
+        "https://chat.example:*:*",
+        "https://b\xfccher.example",
+        "http\u017f://chat.example",
+    ],
+)
+def test_an_origin_that_no_page_could_have_is_a_mistake(origin: str) -> None:
+    """So is one that any page can have: everybody, or the `null` of a frame in a sandbox."""
+    with pytest.raises(ValueError, match="an origin is such as"):
+        Doorkeeper((), (origin,))
+
+
+def test_a_page_need_not_come_by_http() -> None:
+    """An extension or an application with pages of its own has an origin too."""
+    assert status("localhost", "chrome-extension://abc") == 403
+    assert status("localhost", "chrome-extension://abc", allowed=("chrome-extension://abc",)) is None
 
 
 @pytest.mark.parametrize(
@@ -88,6 +187,7 @@ def test_allowed_hosts_may_have_brackets() -> None:
         ("localhost", "https://localhost"),
         ("localhost:443", "https://localhost"),
         ("[::1]:9000", "http://[::1]:9000"),
+        ("xn--bcher-kva.example", "https://xn--bcher-kva.example"),
     ],
 )
 def test_a_page_of_the_same_origin_gets_in(host: str, origin: str) -> None:
@@ -121,11 +221,46 @@ def test_a_page_of_another_origin_does_not(origin: str, cookie: bool) -> None:  
 
 def test_two_origins_are_none() -> None:
     """A browser sends one."""
-    refusal = Doorkeeper(HOSTS, ()).refusal(
-        hosts=["localhost"], origins=["http://localhost", "http://evil.example"], cookie=False
-    )
-    assert refusal is not None
-    assert refusal.status == 403
+    assert status("localhost", ["http://localhost", "http://evil.example"]) == 403
+    assert status("localhost", ["http://localhost", "http://localhost"]) == 403
+    assert status("localhost", f"{APP}, http://evil.example", allowed=(APP,)) == 403
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "CROSS-SITE", "", "none, cross-site", "some-new-site"])
+def test_what_another_site_loads_is_refused(site: str) -> None:
+    """An image, a script or a link has no Origin; the browser says where it comes from, and no page can change that."""
+    assert status("localhost", sec_fetch_site=site) == 403
+    assert status("localhost", sec_fetch_site=["none", site]) == 403
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none", "Same-Origin"])
+def test_what_a_page_of_ours_or_a_user_asks_gets_in(site: str) -> None:
+    """`none` is an address that somebody has typed. It stands for no Origin beside a cookie."""
+    assert status("localhost", sec_fetch_site=site) is None
+    assert status("localhost", sec_fetch_site=site, cookie=True) == 403
+
+
+def test_an_allowed_origin_may_be_of_another_site() -> None:
+    """That is what it is allowed for."""
+    for site in ("cross-site", "same-site", "same-origin"):
+        assert status("localhost", APP, sec_fetch_site=site, allowed=(APP,), cookie=True) is None
+
+
+def test_the_browser_knows_the_scheme_that_the_server_does_not() -> None:
+    """Whoever can put a page under our name without TLS is another site to it, also behind a proxy."""
+    assert status("chat.example", "http://chat.example", sec_fetch_site="cross-site") == 403
+    assert status("chat.example", "http://chat.example", sec_fetch_site="same-origin") is None
+
+
+def test_a_link_leads_to_a_page() -> None:
+    """Not so what another site shows in a frame or loads unseen, nor a link to what is no page."""
+    link = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    assert status("localhost", page=True, **link) is None
+    assert status("localhost", **link) == 403
+    assert status("localhost", page=True, **link | {"sec_fetch_dest": "iframe"}) == 403
+    assert status("localhost", page=True, **link | {"sec_fetch_mode": "no-cors"}) == 403
+    assert status("localhost", "http://evil.example", page=True, **link) == 403
+    assert status("evil.example", page=True, **link) == 400
 
 
 def test_without_an_origin_a_cookie_does_not_count() -> None:
@@ -149,6 +284,12 @@ def test_without_an_origin_a_cookie_does_not_count() -> None:
         ("http://dev.example:", False),
         ("http://dev.example.evil.example", False),
         ("http://dev.example:@evil.example", False),
+        ("http://dev.example:\xb2", False),
+        ("http://dev.example:*", False),
+        ("http://dev.example:1:2", False),
+        ("https://app.example/", False),
+        ("https://app.example:443", False),
+        ("https://app.example.", False),
         ("null", False),
     ],
 )
@@ -166,6 +307,6 @@ def test_an_allowed_origin_does_not_help_a_foreign_host() -> None:
 @pytest.mark.parametrize(("host", "origin"), [("evil.example", None), ("localhost", "http://evil.example")])
 def test_a_refusal_says_which_setting_would_allow_it(host: str, origin: str | None) -> None:
     """For the one who runs the server; the stranger learns nothing from it."""
-    refusal = Doorkeeper(HOSTS, ()).refusal(hosts=[host], origins=[origin] if origin else [], cookie=False)
-    assert refusal is not None
-    assert ("allowed_origins" if origin else "allowed_hosts") in refusal.message
+    found = refusal(host, origin)
+    assert found is not None
+    assert ("allowed_origins" if origin else "allowed_hosts") in found.message

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
@@ -35,7 +33,7 @@ from gqlink.chat.sessions import Sessions
 from gqlink.chat.store import Store
 from gqlink.errors import StoreUnavailable, TokenExpired
 from gqlink.pubsub import MemoryBroker
-from gqlink.server import Doorkeeper, GraphQLApp, Playground
+from gqlink.server import CrossOrigin, Doorkeeper, GraphQLApp, Playground
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -101,7 +99,7 @@ def create_app(settings: ChatSettings, *, on_socket_event: Callable[[SocketEvent
         *page_routes(settings, doorkeeper=doorkeeper),
         Route("/healthz", _health(parts.store)),
     ]
-    app = Starlette(routes=routes, middleware=[_cross_origin(settings)], lifespan=lifespan)
+    app = Starlette(routes=routes, middleware=[Middleware(CrossOrigin, doorkeeper=doorkeeper)], lifespan=lifespan)
     app.state.graphql = graphql  # whoever runs a server may want to end sockets before the server drops them
     return app
 
@@ -231,22 +229,6 @@ async def _started(parts: _Parts, *, demo: bool) -> AsyncIterator[None]:
         if demo:
             await parts.accounts.seed_demo()
         yield
-
-
-def _cross_origin(settings: ChatSettings) -> Middleware:
-    return Middleware(
-        CORSMiddleware,
-        allow_origin_regex=_origin_pattern(settings.origins),
-        allow_methods=("GET", "POST"),
-        allow_headers=("authorization", "content-type"),
-        expose_headers=("retry-after",),
-    )
-
-
-def _origin_pattern(origins: Sequence[str]) -> str:
-    """Write origins, in which ":*" stands for every port, as a regular expression; without any, it fits none."""
-    plain = [re.escape(origin.lower().rstrip("/")) for origin in origins]
-    return "|".join(each.replace(r":\*", r"(:[0-9]+)?") for each in plain) or r"(?!)"
 
 
 def _health(store: Store) -> Callable[[Request], object]:

@@ -7,11 +7,11 @@ A request is `application/json`, at most 64 KiB; fields beyond those asked for a
 |--------|--------------------------|-----------------------------------------------------------------------------|
 | 400    | `BAD_USER_INPUT`         | no body, not JSON, wrong or missing fields; a Host that is not ours         |
 | 401    | `UNAUTHENTICATED`        | a wrong name or password, a refresh token that is of no use (any more)      |
-| 403    | `FORBIDDEN`              | a page of a foreign Origin; a cookie without an Origin                      |
+| 403    | `FORBIDDEN`              | a page of a foreign Origin or of another site; a cookie without an Origin   |
 | 405    | `METHOD_NOT_ALLOWED`     | anything but POST                                                           |
 | 408    | `LIMIT_EXCEEDED`         | a body that does not arrive within 10 seconds                               |
 | 413    | `LIMIT_EXCEEDED`         | a body over 64 KiB                                                          |
-| 415    | `UNSUPPORTED_MEDIA_TYPE` | not `application/json`                                                      |
+| 415    | `UNSUPPORTED_MEDIA_TYPE` | not `application/json`, or two content types                                |
 | 429    | `LIMIT_EXCEEDED`         | too many failed logins, see `login_limit`; `Retry-After` says when to try   |
 | 503    | `UNAVAILABLE`            | the database does not answer, or too many log in at once                    |
 
@@ -110,10 +110,7 @@ class Post:
             return _unavailable()
 
     def _refuse_strangers(self, request: Request) -> None:
-        headers = request.headers
-        refusal = self._doorkeeper.refusal(
-            hosts=headers.getlist("host"), origins=headers.getlist("origin"), cookie=False
-        )
+        refusal = self._doorkeeper.refusal(request.headers)
         if refusal is not None:
             code = "FORBIDDEN" if refusal.status == 403 else "BAD_USER_INPUT"  # noqa: PLR2004 -- the other one is 400
             raise PostRefused(refusal.status, code, refusal.message)
@@ -139,7 +136,8 @@ async def read_form(request: Request, *, form: type[Form], what: str, example: s
     body = await _body(request)
     if not body.strip():
         return None
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    types = request.headers.getlist("content-type")
+    if len(types) != 1 or types[0].partition(";")[0].strip().lower() != "application/json":
         raise PostRefused(415, "UNSUPPORTED_MEDIA_TYPE", "Send the body with the content type application/json.")
     try:
         return msgspec.json.decode(body, type=form)

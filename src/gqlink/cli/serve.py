@@ -20,8 +20,11 @@ from gqlink.cli.options import Data, default_data_dir
 from gqlink.cli.secret import read_metrics_token
 from gqlink.cli.uvicorn_protocol import bounded_protocols
 from gqlink.errors import BadUserInput
+from gqlink.server import Doorkeeper
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gqlink.auth import Identity
     from gqlink.chat import ChatSettings
     from gqlink.server import GraphQLApp, SocketEvent
@@ -84,6 +87,7 @@ def serve(
         raise BadUserInput(f"--demo has public passwords, so it listens on loopback only, not on {host}")
     if dev and not _is_loopback(host):
         raise BadUserInput(f"--dev shows errors in full, so it listens on loopback only, not on {host}")
+    _check_door(allow_host or (), origins=allow_origin or ())
     proxies = [_proxy(address) for address in trust_proxy or ()]
     settings = ChatSettings(
         data_dir=data or default_data_dir(demo=demo),
@@ -233,6 +237,13 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as exc:
         raise BadUserInput(f"cannot listen on {host}, port {port}: {exc.strerror}; another one: --port 9001") from exc
     return listening
+
+
+def _check_door(hosts: Sequence[str], *, origins: Sequence[str]) -> None:
+    try:
+        Doorkeeper(hosts, origins)
+    except ValueError as exc:
+        raise BadUserInput(f"--allow-host and --allow-origin: {exc}") from None
 
 
 def _proxy(address: str) -> str:

@@ -1,8 +1,8 @@
 """GraphQL for any ASGI server, over HTTP and both WebSocket subprotocols, with one way to know who speaks.
 
 `app` is the promise; `http` and `listener` are the two shells, `asgi_socket` drives the second on any ASGI server;
-`execution` runs operations; `origin`, `limits`, `masking`, `policy`, `requirements` and `revocations` keep it safe;
-`playground` is a page to try it in.
+`execution` runs operations; `origin`, `cors`, `limits`, `masking`, `policy`, `requirements` and `revocations` keep it
+safe; `playground` is a page to try it in.
 """
 
 from gqlink.errors import MissingExtra
@@ -12,6 +12,7 @@ try:
     from gqlink.server.authorization_directives import AUTHORIZATION_DIRECTIVES
     from gqlink.server.clock import Clock, SystemClock, Timer
     from gqlink.server.cost_directives import COST_DIRECTIVES
+    from gqlink.server.cors import CrossOrigin
     from gqlink.server.limits import Limits
     from gqlink.server.origin import Doorkeeper
     from gqlink.server.pages import BuiltPage, security_policy
@@ -33,6 +34,7 @@ __all__ = (
     "BuiltPage",
     "Clock",
     "Context",
+    "CrossOrigin",
     "Doorkeeper",
     "FileRevocationStore",
     "GraphQLApp",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from graphql import assert_valid_schema
@@ -14,6 +15,7 @@ from gqlink.pubsub import MemoryBroker, Topic
 from gqlink.server.asgi_socket import serve_socket
 from gqlink.server.authentication import Authentication
 from gqlink.server.clock import SystemClock
+from gqlink.server.cors import CrossOrigin
 from gqlink.server.execution import Execution
 from gqlink.server.host import Host
 from gqlink.server.http import serve_http
@@ -65,6 +67,7 @@ class GraphQLApp:
         broker: What `topic` speaks through; a `MemoryBroker` of its own when None.
         limits: What a client may make the server do or hold.
         allowed_origins: Origins of pages that may ask, beside the same origin; "http://localhost:*" means any port.
+            Their browsers are told so (CORS).
         allowed_hosts: Host names that this server answers to; "*" means every one.
         cookie: The name of a cookie that may carry a token; None for no cookie.
         debug: Introspection, suggestions in errors, the text of unexpected exceptions.
@@ -81,7 +84,7 @@ class GraphQLApp:
     Raises:
         TypeError: The schema is not valid, or a directive of `AUTHORIZATION_DIRECTIVES` is not declared or used as it
             is defined.
-        ValueError: `revocation_seconds` is not greater than 0.
+        ValueError: `revocation_seconds` is not greater than 0; an allowed host or origin is none.
     """
 
     def __init__(
@@ -139,6 +142,9 @@ class GraphQLApp:
             policy=policy,
             meter=meter,
             throttle=throttle,
+        )
+        self._http = CrossOrigin(
+            partial(serve_http, self._host), doorkeeper=self._host.doorkeeper, credentials=cookie is not None
         )
 
     @property
@@ -236,7 +242,7 @@ class GraphQLApp:
         """Serve one ASGI connection."""
         match scope["type"]:
             case "http":
-                await serve_http(self._host, scope, receive, send)
+                await self._http(scope, receive, send)
             case "websocket":
                 await serve_socket(self._host, scope, receive, send)
             case "lifespan":

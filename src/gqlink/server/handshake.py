@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from starlette.requests import HTTPConnection
 
 from gqlink.auth import Credentials, credentials_from_http
+from gqlink.server.http_request import is_json
 from gqlink.server.transport import Transport
 
 if TYPE_CHECKING:
+    from starlette.datastructures import Headers
     from starlette.types import Scope
 
     from gqlink.server.host import Host
@@ -18,15 +20,27 @@ if TYPE_CHECKING:
 __all__ = ("address_of", "credentials_of", "facts_of", "peer_of", "refusal_of")
 
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
+_PREFLIGHTED = ("graphql-require-preflight", "apollo-require-preflight", "x-requested-with")
 
 
 def refusal_of(host: Host, scope: Scope) -> Refusal | None:
     """Say why a request or handshake does not get in; None when it does."""
     request = HTTPConnection(scope)
-    return host.doorkeeper.refusal(
-        hosts=request.headers.getlist("host"),
-        origins=request.headers.getlist("origin"),
-        cookie=host.cookie is not None and host.cookie in request.cookies,
+    cookie = host.cookie is not None and host.cookie in request.cookies
+    return host.doorkeeper.refusal(request.headers, cookie=cookie and not _is_deliberate(scope, request.headers))
+
+
+def _is_deliberate(scope: Scope, headers: Headers) -> bool:
+    """Tell whether only a page of this origin can have made a GET: a browser gives no Origin with one of those.
+
+    Either the browser says so, or a header is there that pages of other origins may send only after a preflight.
+    """
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return False
+    return (
+        headers.getlist("sec-fetch-site") == ["same-origin"]
+        or is_json(headers)
+        or any(name in headers for name in _PREFLIGHTED)
     )
 
 

@@ -279,5 +279,10 @@ def _failed(failure: BadRequest, *, media_type: str) -> Response:
 
 
 def _answer(status: int, body: bytes, *, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
-    fields = {"content-type": f"{media_type}; charset=utf-8", "cache-control": "no-store", **(headers or {})}
+    fields = {
+        "content-type": f"{media_type}; charset=utf-8",
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+        **(headers or {}),
+    }
     return Response(body, status_code=status, headers=fields)

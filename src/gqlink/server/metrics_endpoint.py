@@ -70,13 +70,10 @@ class MetricsEndpoint:
 
     def _refusal(self, request: Request) -> Response | None:
         """Say why a request gets no answer; None when it does."""
-        headers = request.headers
-        stranger = self._host.doorkeeper.refusal(
-            hosts=headers.getlist("host"), origins=headers.getlist("origin"), cookie=False
-        )
+        stranger = self._host.doorkeeper.refusal(request.headers, page=True)
         if stranger is not None:
             return _plain(stranger.status, stranger.message)
-        presented = headers.getlist("authorization")
+        presented = request.headers.getlist("authorization")
         if presented:
             return None if self._is_token(presented) else _unauthorized("This is not the metrics token.")
         if _is_of_this_machine(request):

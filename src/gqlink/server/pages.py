@@ -166,10 +166,7 @@ class BuiltPage:
 
     def refusal(self, request: Request) -> Response | None:
         """Answer a request that does not get in; None when it does."""
-        headers = request.headers
-        refusal = self._doorkeeper.refusal(
-            hosts=headers.getlist("host"), origins=headers.getlist("origin"), cookie=False
-        )
+        refusal = self._doorkeeper.refusal(request.headers, page=True)
         return None if refusal is None else self._plain(f"{refusal.message}\n", status=refusal.status)
 
     async def _serve(self, request: Request, name: str, *, cache: str) -> Response:
