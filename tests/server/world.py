@@ -89,6 +89,7 @@ class World:
         self.happened: list[str] = []
         self.resolved = 0
         self.open_generators = 0
+        self.authenticated = 0
         self.authenticating = 0
         self.most_authenticating = 0
         self.schema = self._build()
@@ -99,6 +100,7 @@ class World:
 
     async def authenticate(self, credentials: Credentials) -> Identity:
         """A token is its subject's name; a few names mean trouble."""
+        self.authenticated += 1
         self.authenticating += 1
         self.most_authenticating = max(self.authenticating, self.most_authenticating)
         try:
