@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from gqlink.protocol import Kind, Side
+from server.raw import dialled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gqlink.protocol import Dialect
 
 GUEST = "https://app.example"
 """The one origin that is allowed beside a server's own."""
@@ -65,3 +73,19 @@ VISITORS = {
     "rebinding by a guest": Visitor("evil.example:{port}", GUEST, None, "host", "host"),
 }
 STATUS = {"host": 400, "origin": 403}
+
+
+async def open_socket(
+    authority: str, dialect: Dialect, *, headers: Mapping[str, str], query: str
+) -> tuple[int, dict[str, Any] | None]:
+    """Open a socket with the headers of a browser; return the status, and what a query is then answered with."""
+    fields = {name.title(): value for name, value in headers.items()}
+    async with dialled(authority) as raw:
+        status = await raw.shake_hands(authority, subprotocol=dialect.subprotocol, **fields)
+        if status != 101:
+            return status, None
+        raw.send({"type": dialect.types[Side.CLIENT, Kind.CONNECTION_INIT]})
+        await raw.message()
+        raw.send({"type": dialect.types[Side.CLIENT, Kind.SUBSCRIBE], "id": "1", "payload": {"query": query}})
+        data: dict[str, Any] | None = (await raw.message())["payload"]["data"]
+        return status, data

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
-from security.doors import GUEST, STATUS, VISITORS
-from server.peer import LEGACY
+from security.doors import GUEST, STATUS, VISITORS, open_socket
 from server.raw import dialled
 from serving import serving
 
@@ -36,16 +35,9 @@ async def ask(authority: str, method: str, *, headers: dict[str, str], **options
 
 
 async def shake_hands(authority: str, dialect: Dialect, *, headers: dict[str, str]) -> tuple[int, object]:
-    """Open a socket with the headers of a browser; return the status, and whom the socket then speaks for."""
-    fields = {name.title(): value for name, value in headers.items()}
-    async with dialled(authority) as raw:
-        status = await raw.shake_hands(authority, subprotocol=dialect.subprotocol, **fields)
-        if status != 101:
-            return status, None
-        raw.send({"type": "connection_init"})
-        await raw.message()
-        raw.send({"type": "start" if dialect is LEGACY else "subscribe", "id": "1", "payload": {"query": WHO}})
-        return status, (await raw.message())["payload"]["data"]["whoami"]
+    """Open a socket; return the status, and whom it then speaks for."""
+    status, data = await open_socket(authority, dialect, headers=headers, query=WHO)
+    return status, data and data["whoami"]
 
 
 def expected(*, cookie: bool, opened: int) -> dict[str, tuple[int, object]]:
