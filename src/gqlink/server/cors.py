@@ -50,16 +50,17 @@ class CrossOrigin:
         """Serve one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        answer = self._preflight(headers) if _is_preflight(scope, headers) else None
-        if answer is not None:
+        elif scope["method"] == "OPTIONS" and (answer := self._preflight(Headers(scope=scope))) is not None:
             await answer(scope, receive, send)
+        elif self._doorkeeper.allowed_origins:
+            await self._app(scope, receive, self._marking(send, Headers(scope=scope).get("origin")))
         else:
-            await self._app(scope, receive, self._marking(send, headers.get("origin")))
+            await self._app(scope, receive, send)
 
     def _preflight(self, headers: Headers) -> Response | None:
-        """Answer a preflight; None where there is nothing to ask, since the page is of the same origin."""
+        """Answer a preflight; None where it is none, or has nothing to ask, since the page is of the same origin."""
+        if "origin" not in headers or "access-control-request-method" not in headers:
+            return None
         refusal = self._doorkeeper.refusal(headers)
         if refusal is not None:
             return PlainTextResponse(f"{refusal.message}\n", status_code=refusal.status, headers=_UNCHANGING)
@@ -75,8 +76,6 @@ class CrossOrigin:
 
     def _marking(self, send: Send, origin: str | None) -> Send:
         """Return what sends an answer that the page of `origin` may read, if it is allowed."""
-        if not self._doorkeeper.allowed_origins:
-            return send
         fields: dict[str, str] = {}
         if origin is not None and self._doorkeeper.allows(origin):
             fields = {"access-control-allow-origin": origin, "access-control-expose-headers": _EXPOSED, **self._shared}
@@ -93,10 +92,6 @@ class CrossOrigin:
 
 
 _UNCHANGING: Final = {"cache-control": "no-store", "vary": "origin"}
-
-
-def _is_preflight(scope: Scope, headers: Headers) -> bool:
-    return scope["method"] == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers
 
 
 def _wished(headers: Headers) -> dict[str, str]:
