@@ -1,13 +1,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import OperationalError
 
-from gqlink.chat.database import database_url, open_sqlite_engine, shown
+from gqlink.chat.database import (
+    database_url,
+    open_async_engine,
+    open_migration_engine,
+    open_sqlite_engine,
+    shown,
+)
 from gqlink.errors import DataUnusable
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 
 def test_the_database_is_a_file_in_the_data_directory_by_default() -> None:
@@ -40,6 +51,40 @@ def test_other_urls_are_refused_without_showing_a_password(given: str) -> None:
 def test_a_shown_url_has_no_password() -> None:
     """Errors and logs quote the shown form only."""
     assert shown(make_url("postgresql://chat:secret@db/chat")) == "postgresql://chat:***@db/chat"
+
+
+SECRET = "a password's hash"
+
+
+def fail_in_a_thread(url: URL) -> None:
+    """Let a statement fail that carries a secret."""
+    engine = open_sqlite_engine(url)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("INSERT INTO nowhere VALUES (:secret)"), {"secret": SECRET})
+    finally:
+        engine.dispose()
+
+
+async def fail_in_the_loop(engine: AsyncEngine) -> None:
+    """Likewise."""
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text("INSERT INTO nowhere VALUES (:secret)"), {"secret": SECRET})
+    finally:
+        await engine.dispose()
+
+
+async def test_a_statement_that_fails_does_not_say_what_it_carried(tmp_path: Path) -> None:
+    """Its error goes to the log, and a password's hash may be among the parameters."""
+    url = database_url(tmp_path, given=None)
+    with pytest.raises(OperationalError, match="nowhere") as failed:
+        fail_in_a_thread(url)
+    assert SECRET not in str(failed.value)
+    for open_engine in (open_async_engine, open_migration_engine):
+        with pytest.raises(OperationalError, match="nowhere") as failed:
+            await fail_in_the_loop(open_engine(url))
+        assert SECRET not in str(failed.value)
 
 
 def test_sqlite_waits_for_others_keeps_references_and_logs_ahead(tmp_path: Path) -> None:

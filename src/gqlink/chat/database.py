@@ -63,6 +63,10 @@ def shown(url: URL) -> str:
     return url.render_as_string(hide_password=True)
 
 
+# In all three engines `hide_parameters`: what a statement carries, a password's hash say, would stand in its error's
+# text, and so in the log.
+
+
 def open_sqlite_engine(url: URL) -> Engine:
     """Make the engine that works with SQLite's file, from threads; it connects when it is first used.
 
@@ -70,14 +74,14 @@ def open_sqlite_engine(url: URL) -> Engine:
         DataUnusable: SQLite's file cannot be made.
     """
     _prepare_file(url)
-    engine = create_engine(url.set(drivername="sqlite+pysqlite"))
+    engine = create_engine(url.set(drivername="sqlite+pysqlite"), hide_parameters=True)
     _teach_sqlite(engine, foreign_keys=True)
     return engine
 
 
 def open_async_engine(url: URL) -> AsyncEngine:
     """Make the engine that works with a database server; it connects when it is first used."""
-    engine = create_async_engine(url, pool_pre_ping=True)
+    engine = create_async_engine(url, pool_pre_ping=True, hide_parameters=True)
     if url.get_backend_name() == "postgresql":
         event.listen(engine.sync_engine, "connect", _teach_postgresql)
     return engine
@@ -91,7 +95,7 @@ def open_migration_engine(url: URL) -> AsyncEngine:
     Raises:
         DataUnusable: SQLite's file cannot be made.
     """
-    engine = create_async_engine(url, poolclass=NullPool)
+    engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True)
     if url.get_backend_name() == "sqlite":
         _prepare_file(url)
         _teach_sqlite(engine.sync_engine, foreign_keys=False)
