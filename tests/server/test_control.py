@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import pytest
@@ -154,6 +155,20 @@ async def test_a_store_that_does_not_answer_is_given_up(monkeypatch: pytest.Monk
         assert "TimeoutError" in await node.refuses()
         node.gate.set()
         await node.control.ready()
+
+
+async def test_it_listens_for_nobody_in_particular() -> None:
+    """What belongs to the request that happened to be first, a trace above all, does not stay with the node."""
+    mine, seen = ContextVar("mine", default="nobody's"), list[str]()
+
+    async def load() -> None:
+        seen.append(mine.get())
+
+    mine.set("the first one's")
+    control = Control(FlakyBroker(), clock=FakeClock(), obey=seen.append, load=load)  # type: ignore[arg-type] # nothing is said
+    await control.ready()
+    await control.aclose()
+    assert seen == ["nobody's"]
 
 
 async def test_one_attempt_is_for_all_who_wait() -> None:

@@ -159,6 +159,39 @@ async def test_a_flood_over_a_limit_is_a_line_a_second(world: World, caplog: pyt
     assert scene.host.meter.refusals["depth"] == 60
 
 
+async def test_what_was_held_back_belongs_to_nobody(caplog: pytest.LogCaptureFixture, world: World) -> None:
+    """Several may have brought it about: the number of the others does not name the operation of one of them."""
+    limits = Limits(execution_seconds=0.01)
+    async with serving(world.app(limits=limits)) as authority, httpx2.AsyncClient() as http:
+        for name in ("First", "Second"):
+            await http.post(f"http://{authority}/graphql", json={"query": f"query {name} {{ slow }}"})
+        await eventually(lambda: len(told(caplog, "limit")) == 2)
+    first, others = told(caplog, "limit")
+    assert first.items() >= {"limit": "execution_seconds", "operation": "First", "kind": "query"}.items()
+    assert others.items() >= {"limit": "execution_seconds", "suppressed": 1}.items()
+    assert not others.keys() & {"operation", "kind", "subject", "client"}
+
+
+async def test_who_revokes_is_not_named_where_a_socket_ends(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """The record is about the one whose socket it was."""
+    caplog.set_level(logging.INFO, "gqlink.server")
+
+    async def context(identity: Identity, _: Transport) -> None:
+        if identity.subject == "bob":
+            await app.revoke(subject="alice")
+
+    app = world.app(context=context)
+    async with serving(app) as authority, member(authority, NEWER, "alice") as client:
+        async with httpx2.AsyncClient() as http:
+            request = {"query": "query Revoking { hello }"}
+            await http.post(f"http://{authority}/graphql", json=request, headers={"authorization": "Bearer bob"})
+        await client.closed()
+        await eventually(lambda: app.statistics().sockets == 0)
+    for record in (*told(caplog, "socket_refused"), *told(caplog, "socket_closed")):
+        assert record.items() >= {"subject": "alice", "code": 4403, "reason": "Session revoked"}.items()
+        assert not record.keys() & {"operation", "kind"}
+
+
 async def test_a_flood_of_bad_tokens_is_a_line_a_second(
     world: World, dialect: Dialect, caplog: pytest.LogCaptureFixture
 ) -> None:

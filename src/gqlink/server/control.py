@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextvars import Context
 from typing import TYPE_CHECKING, Final
 
 from gqlink.errors import AuthUnavailable, ConnectionClosed
@@ -81,7 +82,8 @@ class Control:
         if self._closed or (self._task is not None and not self._task.done()):
             return
         self._attempt = Attempt()
-        self._task = self._tasks.spawn(self._run(), name="gqlink control")
+        # It outlives whoever happens to be first: neither their trace nor their operation is what it works for.
+        self._task = self._tasks.spawn(self._run(), name="gqlink control", context=Context())
 
     @property
     def is_ready(self) -> bool:

@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from gqlink.server.observing import present_operation
+from gqlink.server.observing import present_operation, unobserved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -172,4 +172,5 @@ class Throttle:
         # The sort has the name that single records have for it.
         limit, reason = (sort, None) if event == "limit" else (None, sort or None)
         text, args = "%d more in %g s: %s", (pause.suppressed, self._seconds, sort or event)
-        log_event(event, text, *args, suppressed=pause.suppressed, limit=limit, reason=reason)
+        with unobserved():  # a timer runs in the context of whoever set it, and these are everybody's
+            log_event(event, text, *args, suppressed=pause.suppressed, limit=limit, reason=reason)

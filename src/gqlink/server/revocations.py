@@ -165,12 +165,13 @@ class Revocations:
 
     def _close(self, covers: Callable[[Identity], bool]) -> None:
         """Close every matching socket, in one pass; one that fails does not spare the others."""
-        for listener in tuple(self._listeners):
-            if covers(listener.identity):
-                try:
-                    listener.refuse(SessionRevoked.close_code, SessionRevoked.reason)
-                except Exception:  # noqa: BLE001 -- a bug of ours
-                    log_event("failed", "a revoked socket could not be closed", exc_info=True)
+        with unobserved():
+            for listener in tuple(self._listeners):
+                if covers(listener.identity):
+                    try:
+                        listener.refuse(SessionRevoked.close_code, SessionRevoked.reason)
+                    except Exception:  # noqa: BLE001 -- a bug of ours
+                        log_event("failed", "a revoked socket could not be closed", exc_info=True)
 
     def _recheck(self, subject: str | None) -> None:
         with unobserved():

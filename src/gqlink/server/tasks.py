@@ -9,6 +9,7 @@ from gqlink.server.logbook import log_event
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
+    from contextvars import Context
 
 __all__ = ("TaskSet", "is_ending", "wait_for_tasks")
 
@@ -30,15 +31,18 @@ class TaskSet:
         """Those that have not ended."""
         return frozenset(self._tasks)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str, report: bool = True) -> asyncio.Task[T]:
+    def spawn(
+        self, coroutine: Coroutine[Any, Any, T], *, name: str, report: bool = True, context: Context | None = None
+    ) -> asyncio.Task[T]:
         """Start a task that belongs to this set.
 
         Args:
             coroutine: What it does.
             name: For logs.
             report: Log its failure; False where somebody else looks at its outcome.
+            context: What its context variables are; None for a copy of the present ones.
         """
-        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        task = asyncio.get_running_loop().create_task(coroutine, name=name, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._report if report else self._forget)
         return task
