@@ -17,6 +17,7 @@ from gqlink.protocol import (
     Dialect,
     InitReceived,
     Kind,
+    OperationRejected,
     Phase,
     Request,
     ServerConnection,
@@ -223,11 +224,11 @@ def test_an_operation_without_an_id_ends_the_connection(dialect: Dialect, operat
 
 
 @both
-def test_an_operation_whose_payload_cannot_be_read_is_never_told(dialect: Dialect) -> None:
-    """The machine answers, and the connection lives."""
+def test_an_operation_whose_payload_cannot_be_read_is_answered(dialect: Dialect) -> None:
+    """By the machine, which only says so; the connection lives."""
     server = acknowledged(dialect)
 
-    assert server.receive(start(dialect, payload={"variables": {}}), now=0.0) == []
+    assert server.receive(start(dialect, payload={"variables": {}}), now=0.0) == [OperationRejected("1")]
     (message,) = messages(server)
     assert isinstance(message, dict)
     assert (message["id"], message["type"]) == ("1", "error")
@@ -236,11 +237,12 @@ def test_an_operation_whose_payload_cannot_be_read_is_never_told(dialect: Dialec
 
 @both
 def test_operations_are_bounded(dialect: Dialect) -> None:
-    """One too many is answered by the machine and never told."""
+    """One too many is answered by the machine, which says by which bound."""
     server = acknowledged(dialect, operations=2)
-    told = [len(server.receive(start(dialect, operation_id), now=0.0)) for operation_id in "abc"]
+    told = [event for operation_id in "abc" for event in server.receive(start(dialect, operation_id), now=0.0)]
 
-    assert told == [1, 1, 0]
+    assert [type(event) for event in told[:2]] == [SubscribeReceived, SubscribeReceived]
+    assert told[2:] == [OperationRejected("c", "operations_per_socket")]
     assert server.live == {"a", "b"}
 
 

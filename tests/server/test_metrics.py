@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from gqlink.auth import Token
 from gqlink.errors import AuthUnavailable, InvalidToken, LimitExceeded, MalformedCredentials
@@ -250,6 +253,48 @@ async def test_refusals_are_told_apart_by_limit(world: World, dialect: Dialect) 
     assert found.labels("refusals_total") == {*Limits.__slots__, "other"}
 
 
+async def test_one_operation_too_many_is_a_refusal(world: World, dialect: Dialect) -> None:
+    """Although the protocol's machine answers it; and so it does what has no readable payload, which is none."""
+    scene = await Scene(world, dialect, limits=Limits(operations_per_socket=1)).admitted()
+    scene.start("subscription { messages }", id="1")
+    scene.start("{ hello }", id="2")
+    scene.stop("1")
+    scene.say(Kind.SUBSCRIBE, id="3", payload={"query": 3})
+    await scene.settle()
+    found = await scrape(scene.app)
+    assert found.value("refusals_total", limit="operations_per_socket") == 1
+    assert found.value("operations_total", kind="unknown", transport="websocket", outcome="rejected") == 2
+
+
+async def test_who_comes_from_a_foreign_page_is_counted(world: World) -> None:
+    """Or for a name that is not ours: over HTTP and before a handshake, where nothing else is looked at."""
+    app = world.app()
+    async with serving(app) as authority, httpx2.AsyncClient(base_url=f"http://{authority}") as http:
+        for headers in ({"origin": "http://evil.example"}, {"host": "evil.example"}):
+            await http.post("/graphql", json={"query": "{ hello }"}, headers=headers)
+            with pytest.raises(Exception, match=r"HTTP 40[03]"):
+                async with peer(authority, NEWER, additional_headers=headers):
+                    pass
+        found = await scrape(app)
+    for transport in ("http", "websocket"):
+        assert found.value("foreign_requests_total", transport=transport, header="origin") == 1
+        assert found.value("foreign_requests_total", transport=transport, header="host") == 1
+    assert sum(app._host.meter.authentications.values()) == 0
+
+
+async def test_a_socket_without_a_common_subprotocol_is_a_close(world: World) -> None:
+    """An old client, or one for another server: nothing is said, so only the count tells of it."""
+    app = world.app()
+    async with (
+        serving(app) as authority,
+        connect(f"ws://{authority}/graphql", subprotocols=[Subprotocol("mqtt")]) as ws,
+    ):
+        await ws.wait_closed()
+        found = await scrape(app)
+    assert found.value("closes_total", code="4406", reason="Subprotocol not acceptable", by="server") == 1
+    assert found.value("sockets_opened_total") == 0
+
+
 async def test_nothing_that_clients_choose_makes_another_time_series(world: World) -> None:
     """Ninety names, codes, reasons and tokens add numbers, and no labels."""
     scene = await Scene(world, NEWER).admitted()
@@ -268,14 +313,23 @@ async def test_nothing_that_clients_choose_makes_another_time_series(world: Worl
 
 
 async def test_names_follow_the_conventions(world: World) -> None:
-    """One prefix, a unit where there is one, `_total` for what only rises, and a help text."""
+    """What `promtool check metrics` looks at: prefix, help, suffixes, base units, no type in a name, snake case."""
     app = world.app()
-    text = (await ask(app)).text
+    async with serving(app) as authority, httpx2.AsyncClient() as http:
+        await http.post(f"http://{authority}/graphql", json={"query": "{ hello }"})
+        text = (await ask(app)).text
     ours = [family for family in Scrape(text).families.values() if family.name.startswith("gqlink")]
-    assert len(ours) >= 15
-    assert [family.name for family in ours if not family.documentation] == []
-    counters = [sample.name for family in ours if family.type == "counter" for sample in family.samples]
-    assert [name for name in counters if not name.endswith("_total")] == []
+    assert len(ours) >= 16
+    assert [family.name for family in ours if not family.documentation.endswith(".")] == []
+    for family in ours:
+        words = set(family.name.split("_"))
+        assert re.fullmatch(r"gqlink(_[a-z]+)+|gqlink", family.name)
+        assert not words & {"counter", "gauge", "histogram", "summary", "count", "sum", "bucket", "total"}
+        assert not words & {"ms", "milliseconds", "minutes", "kilobytes", "kb", "mb", "bits", "s", "sec"}
+        for sample in family.samples:
+            assert sample.name.endswith("_total") == (family.type == "counter")
+            assert all(re.fullmatch(r"[a-z]+", label) for label in sample.labels)
+            assert ("le" in sample.labels) == sample.name.endswith("_bucket")
     assert "process_resident_memory_bytes" in text or "process_cpu_seconds_total" in text
 
 

@@ -26,6 +26,7 @@ __all__ = (
     "InitReceived",
     "KeepAliveReceived",
     "NextReceived",
+    "OperationRejected",
     "PingReceived",
     "PongReceived",
     "RefusalReceived",
@@ -90,6 +91,13 @@ class SubscribeReceived(msgspec.Struct, frozen=True):
     request: Request
 
 
+class OperationRejected(msgspec.Struct, frozen=True):
+    """The client started an operation that was answered with an error at once; `limit` is what it exceeds, if that."""
+
+    id: str
+    limit: str | None = None
+
+
 class AckReceived(msgspec.Struct, frozen=True):
     """The server lets us in."""
 
@@ -151,6 +159,7 @@ Frame = Text | Close
 Event = (
     InitReceived
     | SubscribeReceived
+    | OperationRejected
     | AckReceived
     | RefusalReceived
     | NextReceived

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from gqlink.errors import LimitExceeded
 from gqlink.protocol.closing import CloseCode, fixed_reason
 from gqlink.protocol.connection import Connection, require_sendable
-from gqlink.protocol.frames import CompleteReceived, InitReceived, SubscribeReceived
+from gqlink.protocol.frames import CompleteReceived, InitReceived, OperationRejected, SubscribeReceived
 from gqlink.protocol.messages import Fault, encode_errors, encode_payload
 from gqlink.protocol.tables import Kind, Phase, Side
 
@@ -209,17 +209,19 @@ class ServerConnection(Connection):
     def _begin(self, operation_id: str, envelope: Envelope) -> list[Event]:
         self._live.add(operation_id)
         if len(self._live) > self._limits.operations:
-            exceeded = LimitExceeded("operations_per_socket", allowed=self._limits.operations, actual=len(self._live))
-            details = {"limit": exceeded.limit, "allowed": exceeded.allowed, "actual": exceeded.actual}
-            return self._fail(operation_id, str(exceeded), "LIMIT_EXCEEDED", **details)
+            return self._refuse_one_more(operation_id)
         request = envelope.request()
         if isinstance(request, Fault):
-            return self._fail(operation_id, request.detail, "BAD_USER_INPUT")
+            self.error(operation_id, [{"message": request.detail, "extensions": {"code": "BAD_USER_INPUT"}}])
+            return [OperationRejected(operation_id)]
         return [SubscribeReceived(operation_id, request)]
 
-    def _fail(self, operation_id: str, message: str, code: str, **details: object) -> list[Event]:
-        self.error(operation_id, [{"message": message, "extensions": {"code": code, **details}}])
-        return []
+    def _refuse_one_more(self, operation_id: str) -> list[Event]:
+        limit, allowed, actual = "operations_per_socket", self._limits.operations, len(self._live)
+        message = str(LimitExceeded(limit, allowed=allowed, actual=actual))
+        details = {"code": "LIMIT_EXCEEDED", "limit": limit, "allowed": allowed, "actual": actual}
+        self.error(operation_id, [{"message": message, "extensions": details}])
+        return [OperationRejected(operation_id, limit)]
 
     def _complete_received(self, envelope: Envelope) -> list[Event]:
         operation_id = envelope.operation_id(max_bytes=self._operation_id_bytes)

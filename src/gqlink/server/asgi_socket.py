@@ -17,7 +17,7 @@ import msgspec
 
 from gqlink.auth import Credentials
 from gqlink.errors import LimitExceeded, MalformedCredentials
-from gqlink.protocol import CloseCode, choose_dialect
+from gqlink.protocol import CloseCode, Side, choose_dialect
 from gqlink.server.admission import RETRY_SECONDS
 from gqlink.server.handshake import address_of, credentials_of, facts_of, peer_of, refusal_of
 from gqlink.server.listener import SocketListener
@@ -49,7 +49,7 @@ async def serve_socket(host: Host, scope: Scope, receive: Receive, send: Send) -
             if place is None:
                 return
             held.enter_context(place)
-            dialect = await _shake_hands(scope, send)
+            dialect = await _shake_hands(host, scope, send)
         except OSError:  # what an ASGI server raises when the peer is gone
             log_event("handshake_left", "a peer left during the handshake")
             return
@@ -71,14 +71,15 @@ async def _enter(host: Host, scope: Scope, send: Send) -> Place | None:
         return None
 
 
-async def _shake_hands(scope: Scope, send: Send) -> Dialect | None:
+async def _shake_hands(host: Host, scope: Scope, send: Send) -> Dialect | None:
     """Agree on a subprotocol; None when there will be no conversation."""
     dialect = choose_dialect(scope.get("subprotocols", ()))
     if dialect is None:
         # Only a WebSocket that was accepted can say why it is closed.
+        code, reason = CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable"
+        host.meter.closed_with(code, reason, by=Side.SERVER)
         await send({"type": "websocket.accept"})
-        code = CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE
-        await send({"type": "websocket.close", "code": code, "reason": "Subprotocol not acceptable"})
+        await send({"type": "websocket.close", "code": code, "reason": reason})
         return None
     await send({"type": "websocket.accept", "subprotocol": dialect.subprotocol})
     return dialect

@@ -24,10 +24,14 @@ _PREFLIGHTED = ("graphql-require-preflight", "apollo-require-preflight", "x-requ
 
 
 def refusal_of(host: Host, scope: Scope) -> Refusal | None:
-    """Say why a request or handshake does not get in; None when it does."""
+    """Say why a request or handshake does not get in, and count it; None when it does."""
     request = HTTPConnection(scope)
     cookie = host.cookie is not None and host.cookie in request.cookies
-    return host.doorkeeper.refusal(request.headers, cookie=cookie and not _is_deliberate(scope, request.headers))
+    cookie = cookie and not _is_deliberate(scope, request.headers)
+    refusal = host.doorkeeper.refusal(request.headers, cookie=cookie)
+    if refusal is not None:
+        host.meter.turned_away(scope["type"], status=refusal.status)
+    return refusal
 
 
 def _is_deliberate(scope: Scope, headers: Headers) -> bool:

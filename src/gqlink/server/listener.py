@@ -34,6 +34,7 @@ from gqlink.protocol import (
     ConnectionLimits,
     InitReceived,
     Kind,
+    OperationRejected,
     Phase,
     PingReceived,
     ServerConnection,
@@ -257,6 +258,8 @@ class SocketListener:
         match event:
             case SubscribeReceived():
                 self._start(event)
+            case OperationRejected():
+                self._count_rejected(event.limit)
             case CompleteReceived():
                 self._stop(event.id)
             case InitReceived():
@@ -374,6 +377,11 @@ class SocketListener:
         running.task = owner.spawn(self._runner.run(running, operation), name=self._name("operation"))
         self._working.add(running.task)
         running.task.add_done_callback(self._working.discard)
+
+    def _count_rejected(self, limit: str | None) -> None:
+        self._host.meter.rejected("websocket")
+        if limit is not None:
+            self._host.meter.refuse(limit)
 
     def _reject(self, operation_id: str, errors: Sequence[Mapping[str, object]]) -> None:
         self._host.meter.rejected("websocket")

@@ -118,6 +118,12 @@ class _Application(Collector):
 def _totals(meter: Meter) -> Iterable[Metric]:
     yield _counter("sockets_opened", "WebSockets that were opened.", meter.sockets_opened)
     yield _counters(
+        "foreign_requests",
+        "Requests and handshakes that were turned away because of their Host or their Origin.",
+        ("transport", "header"),
+        ((key, meter.foreign[key]) for key in product(("http", "websocket"), ("host", "origin"))),
+    )
+    yield _counters(
         "authentications",
         "Credentials that were looked at, and what came of it.",
         ("road", "outcome"),

@@ -33,6 +33,7 @@ BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 
 _CLOSE_CODES: Final = frozenset(code.value for code in CloseCode)
 _NORMATIVE: Final = frozenset((row.code.value, row.reason) for row in CLOSINGS if row.reason)
+_FOREIGN_HOST: Final = 400
 _REFUSALS: Final = frozenset({"Session revoked", "Subject changed", "Token expired", "Token invalid"})
 
 
@@ -90,6 +91,7 @@ class Meter:
         "closings",
         "durations",
         "events_sent",
+        "foreign",
         "masked_errors",
         "messages_sent",
         "most_waiting_bytes",
@@ -111,6 +113,8 @@ class Meter:
         self.durations: dict[tuple[str, str], Durations] = {}
         """Of queries and mutations, by kind and transport."""
         self.events_sent = 0
+        self.foreign: Counter[tuple[str, str]] = Counter()
+        """Requests and handshakes that were turned away, by transport and the header that was foreign."""
         self.masked_errors = 0
         self.messages_sent = 0
         self.most_waiting_bytes = 0
@@ -135,6 +139,10 @@ class Meter:
         self.refusals[limit] += 1
         if self.on_refusal is not None:
             self.on_refusal(limit)
+
+    def turned_away(self, transport: str, *, status: int) -> None:
+        """Take note that a request or a handshake came from a foreign page, or for a foreign Host (400)."""
+        self.foreign[transport, "host" if status == _FOREIGN_HOST else "origin"] += 1
 
     def mask(self) -> None:
         """Take note that an error was masked."""
