@@ -152,7 +152,7 @@ def _feed(listener: SocketListener, text: str | None) -> None:
 async def _deny(host: Host, scope: Scope, send: Send, refusal: Refusal) -> None:
     """Refuse the handshake with a status and a sentence, where the server can say them; else with 403."""
     text, client, why = "a handshake from %s was refused: %s", peer_of(scope), refusal.message
-    host.throttle.log("handshake_refused", text, client, why, sort=why, client=client, code=refusal.status)
+    host.throttle.log("handshake_refused", text, client, why, sort=why, reason=why, client=client, code=refusal.status)
     if not _may_answer(scope):
         await send({"type": "websocket.close", "code": CloseCode.POLICY_VIOLATION, "reason": refusal.message})
         return

@@ -18,7 +18,7 @@ from gqlink.errors import AuthError, AuthUnavailable, LoginRequired, PermissionD
 from gqlink.server.documents import is_mutation, is_subscription
 from gqlink.server.execution import RequestError, encode_request_error
 from gqlink.server.expiry import accept
-from gqlink.server.handshake import credentials_of, facts_of, refusal_of
+from gqlink.server.handshake import credentials_of, facts_of, peer_of, refusal_of
 from gqlink.server.http_request import (
     GRAPHQL_RESPONSE,
     JSON,
@@ -67,7 +67,7 @@ async def _respond(host: Host, http: HttpRequest) -> Response:
     except BadRequest as exc:
         return _failed(exc, media_type=media_type)
     except AuthError as exc:
-        return _failed(_refused(host, exc), media_type=media_type)
+        return _failed(_refused(host, exc, client=peer_of(http.scope)), media_type=media_type)
     except AuthUnavailable as exc:
         return _failed(_unavailable(exc.retry_after), media_type=media_type)
     except RequestError as exc:
@@ -151,8 +151,9 @@ async def _stand(host: Host, http: HttpRequest) -> Standing:
         raise AuthUnavailable("it takes too long") from exc
 
 
-def _refused(host: Host, exc: AuthError) -> BadRequest:
-    host.throttle.log("credential_refused", "a credential was refused: %s", exc, sort=exc.reason, reason=exc.reason)
+def _refused(host: Host, exc: AuthError, *, client: str | None) -> BadRequest:
+    text, reason = "a credential was refused: %s", exc.reason
+    host.throttle.log("credential_refused", text, exc, sort=reason, reason=reason, client=client)
     challenge = {"www-authenticate": 'Bearer error="invalid_token"'}
     return BadRequest(exc.status, exc.reason, code=exc.extension_code, headers=challenge)
 
