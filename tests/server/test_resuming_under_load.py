@@ -132,6 +132,7 @@ async def test_a_subscriber_that_is_killed_200_times_hears_everything_or_is_told
         scene = await Scene(world, dialect).admitted(name)
         await live(scene, subscriber, chance, name=name)
         assert await scene.listener.wait_ended(seconds=5)
+        scene.place.leave()
         for _ in range(chance.choice([0, 0, 0, 5, 50, 300])):
             await asyncio.sleep(0)
     said.over.set()

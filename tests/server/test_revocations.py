@@ -97,7 +97,7 @@ async def test_it_holds_before_the_caller_waits(world: World, dialect: Dialect) 
 
 async def test_a_thousand_among_five_thousand(world: World) -> None:
     """Closed in one step, without a turn of the event loop: exactly those, and nobody else."""
-    async with nodes(world, 1) as [node]:
+    async with nodes(world, 1, limits=Limits(sockets_per_identity=1_000)) as [node]:
         members = [node.call(BOTH[number % 2]) for number in range(5_000)]
         for number, each in enumerate(members):
             name = "alice" if number % 5 == 0 else f"user{number}"
