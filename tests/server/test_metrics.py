@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
+from prometheus_client import Gauge
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from websockets.asyncio.client import connect
@@ -117,7 +118,7 @@ async def test_authentications_are_told_apart_by_outcome_and_road(
     world: World, dialect: Dialect, token: str | None, outcome: str
 ) -> None:
     """Whatever the road."""
-    app = world.app(limits=Limits(init_seconds=0.3))
+    app = world.app(limits=Limits(init_seconds=0.3 if token == "slow" else 30))
     headers = {"authorization": f"Bearer {token}"} if token else {}
     async with serving(app) as authority, peer(authority, dialect) as client:
         await client.say(Kind.CONNECTION_INIT, payload={"accessToken": token})
@@ -361,6 +362,17 @@ def test_what_is_no_failure_of_authentication_is_not_counted_as_one() -> None:
     for failure in (timeout, MalformedCredentials("?")):
         meter.not_authenticated("http", failure)
     assert meter.authentications == {("http", "timeout"): 1, ("http", "token_invalid"): 1}
+
+
+async def test_an_application_may_write_metrics_of_its_own(world: World) -> None:
+    """Beside ours, by collectors of prometheus-client."""
+    mine = Gauge("orders_open", "Orders that nobody has taken.", registry=None)
+    mine.set(3)
+    app = Starlette(routes=[world.app().metrics_route(collectors=[mine])])
+    async with serving(app) as authority, httpx2.AsyncClient() as http:
+        text = (await http.get(f"http://{authority}/metrics")).text
+    assert "orders_open 3.0" in text.splitlines()
+    assert "gqlink_sockets_opened_total 0.0" in text.splitlines()
 
 
 # Who may ask

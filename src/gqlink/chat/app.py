@@ -22,6 +22,7 @@ from gqlink.chat.database import database_url
 from gqlink.chat.keys import load_signing_keys
 from gqlink.chat.login import SessionPosts
 from gqlink.chat.login_limit import LoginLimit
+from gqlink.chat.login_metrics import LoginMetrics
 from gqlink.chat.pages import page_routes
 from gqlink.chat.post import Post
 from gqlink.chat.refresh_tokens import RefreshTokens
@@ -84,6 +85,7 @@ def create_app(settings: ChatSettings, *, on_socket_event: Callable[[SocketEvent
     graphql = _make_graphql(settings, signer=signer, parts=parts, on_socket_event=on_socket_event)
     doorkeeper = Doorkeeper(settings.allowed_hosts, settings.origins)
     sessions = _make_sessions(settings, keys=keys, signer=signer, parts=parts, graphql=graphql)
+    limit = LoginLimit()
     watch = RevocationWatch(parts.revocations, apply=graphql.apply_revocation)
 
     @asynccontextmanager
@@ -94,8 +96,8 @@ def create_app(settings: ChatSettings, *, on_socket_event: Callable[[SocketEvent
 
     routes = [
         *graphql.routes("/graphql"),
-        graphql.metrics_route("/metrics", token=settings.metrics_token),
-        *_session_routes(parts.accounts, sessions=sessions, doorkeeper=doorkeeper),
+        graphql.metrics_route("/metrics", token=settings.metrics_token, collectors=[LoginMetrics(limit)]),
+        *_session_routes(parts.accounts, sessions=sessions, limit=limit, doorkeeper=doorkeeper),
         *page_routes(settings, doorkeeper=doorkeeper),
         Route("/healthz", _health(parts.store)),
     ]
@@ -208,8 +210,10 @@ def _make_sessions(
     )
 
 
-def _session_routes(accounts: Accounts, *, sessions: Sessions, doorkeeper: Doorkeeper) -> list[BaseRoute]:
-    posts = SessionPosts(accounts, sessions=sessions, limit=LoginLimit())
+def _session_routes(
+    accounts: Accounts, *, sessions: Sessions, limit: LoginLimit, doorkeeper: Doorkeeper
+) -> list[BaseRoute]:
+    posts = SessionPosts(accounts, sessions=sessions, limit=limit)
     answers = {"/login": posts.login, "/refresh": posts.refresh, "/logout": posts.logout}
     return [Route(path, Post(answer, doorkeeper=doorkeeper)) for path, answer in answers.items()]
 

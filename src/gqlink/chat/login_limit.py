@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -47,6 +47,8 @@ ACCOUNT: Final = Allowance(100, 10.0)
 ADDRESS: Final = Allowance(100, 5.0)
 REMEMBERED: Final = 10_000
 WAITING: Final = 64
+LOGIN_OUTCOMES: Final = ("accepted", "limited", "refused")
+"""What comes of an attempt: the password was right, it was not looked at, it was wrong. Others say nothing of it."""
 
 _INSTANT: Final = 1e-6  # seconds; moments are sums of floats
 
@@ -141,6 +143,8 @@ class LoginLimit:
         self._remembered = remembered
         self._waiting: set[asyncio.Future[None]] = set()
         self._most_waiting = waiting
+        self.outcomes: Counter[str] = Counter()
+        """How often each of `LOGIN_OUTCOMES` has come of an attempt."""
 
     @asynccontextmanager
     async def attempt(self, name: str, *, address: str | None) -> AsyncIterator[None]:
@@ -160,8 +164,10 @@ class LoginLimit:
         try:
             yield
             self._remember_home(keys[0])
+            self.outcomes["accepted"] += 1
         except InvalidCredentials:
             failed = True
+            self.outcomes["refused"] += 1
             raise
         finally:
             self._decide(places, failed=failed)
@@ -172,6 +178,7 @@ class LoginLimit:
             places = self._places(keys, now=now)
             wait = max(place.bucket.wait(now) for place in places)
             if wait > _INSTANT:
+                self.outcomes["limited"] += 1
                 raise TooManyAttempts(wait)
             if all(place.bucket.wait(now, undecided=place.bucket.undecided) <= _INSTANT for place in places):
                 break

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from graphql import GraphQLSchema
+    from prometheus_client.registry import Collector
     from starlette.routing import BaseRoute
     from starlette.types import Receive, Scope, Send
 
@@ -221,7 +222,9 @@ class GraphQLApp:
             routes += playground_routes(self._playground, graphql=path, doorkeeper=self._host.doorkeeper)
         return routes
 
-    def metrics_route(self, path: str = "/metrics", *, token: Token | str | None = None) -> BaseRoute:
+    def metrics_route(
+        self, path: str = "/metrics", *, token: Token | str | None = None, collectors: Sequence[Collector] = ()
+    ) -> BaseRoute:
         """Return a route that tells Prometheus what the application does, beside those of `routes`.
 
         It answers peers on a loopback address that no proxy speaks for, and whoever brings the token.
@@ -229,6 +232,7 @@ class GraphQLApp:
         Args:
             path: Where; not under that of GraphQL.
             token: What is brought as `Authorization: Bearer …`, at least 16 characters; None for this machine only.
+            collectors: Of prometheus-client, with metrics of the application's own; asked in its event loop.
 
         Raises:
             MissingExtra: prometheus-client is not installed: `gqlink[metrics]`.
@@ -236,7 +240,7 @@ class GraphQLApp:
         """
         from gqlink.server.metrics_endpoint import MetricsEndpoint
 
-        return Route(path, MetricsEndpoint(self._host, token=token))
+        return Route(path, MetricsEndpoint(self._host, token=token, collectors=collectors))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""

@@ -32,7 +32,7 @@ except ImportError as exc:
     raise MissingExtra("metrics", module=exc.name) from exc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gqlink.server.host import Host
     from gqlink.server.statistics import Durations, Meter, Road
@@ -61,14 +61,17 @@ class Metrics:
 
     Args:
         host: What the application shares between all transports.
+        collectors: What is written besides.
 
     Raises:
         MissingExtra: When this module is imported without prometheus-client.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, *, collectors: Sequence[Collector] = ()) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Application(host))
+        for collector in collectors:
+            self._registry.register(collector)
         ProcessCollector(registry=self._registry)
 
     def write(self) -> bytes:

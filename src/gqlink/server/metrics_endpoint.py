@@ -21,6 +21,7 @@ from gqlink.server.metrics import Metrics
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from prometheus_client.registry import Collector
     from starlette.types import Receive, Scope, Send
 
     from gqlink.server.host import Host
@@ -40,17 +41,18 @@ class MetricsEndpoint:
     Args:
         host: Whose they are.
         token: What a peer from elsewhere must bring; without it there are only peers of this machine.
+        collectors: What is written besides.
 
     Raises:
         ValueError: The token has fewer than 16 characters: it could be guessed.
     """
 
-    def __init__(self, host: Host, *, token: Token | str | None = None) -> None:
+    def __init__(self, host: Host, *, token: Token | str | None = None, collectors: Sequence[Collector] = ()) -> None:
         self._host = host
         self._token = Token(token) if isinstance(token, str) else token
         if self._token is not None and len(self._token.reveal()) < _SHORTEST_TOKEN:
             raise ValueError(f"a metrics token has at least {_SHORTEST_TOKEN} characters")
-        self._metrics = Metrics(host)
+        self._metrics = Metrics(host, collectors=collectors)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
