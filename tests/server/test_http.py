@@ -290,6 +290,23 @@ async def test_a_query_string_is_bounded_like_a_body(world: World, http: httpx2.
     assert response.json()["errors"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
 
 
+async def test_so_many_requests_are_answered_at_a_time(world: World, http: httpx2.AsyncClient) -> None:
+    """One more is told when to come again, with the limit's details; once there is room it is answered."""
+    app = world.app(limits=Limits(requests=1))
+    async with serving(app) as authority:
+        first = asyncio.create_task(http.post(f"http://{authority}/graphql", json={"query": "{ slow }"}))
+        await eventually(lambda: app.statistics().operations == 1)
+        refused = await http.post(f"http://{authority}/graphql", json={"query": "{ hello }"})
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        details = {"code": "LIMIT_EXCEEDED", "limit": "requests", "allowed": 1, "actual": 2}
+        assert refused.json()["errors"][0]["extensions"] == details
+        world.gate.set()
+        assert (await first).status_code == 200
+        assert (await http.post(f"http://{authority}/graphql", json={"query": "{ hello }"})).status_code == 200
+    assert app.statistics().refusals == {"requests": 1}
+    assert app._host.admission.requests == 0
+
+
 async def test_a_client_that_leaves_with_half_a_body_leaves_nothing(world: World) -> None:
     """Nothing was asked."""
     app = world.app()

@@ -21,6 +21,7 @@ from gqlink.server.statistics import BUCKETS, Durations, Meter, known_reason
 from server.eventually import eventually
 from server.living import living, ping, renewed
 from server.peer import NEWER, member, peer
+from server.raw import dialled
 from server.recorder import Scene
 from serving import serving
 
@@ -252,6 +253,24 @@ async def test_refusals_are_told_apart_by_limit(world: World, dialect: Dialect) 
     assert found.value("refusals_total", limit="depth") == 2
     assert found.value("refusals_total", limit="other") == 1
     assert found.labels("refusals_total") == {*Limits.__slots__, "other"}
+
+
+async def test_what_an_http_request_exceeds_is_a_refusal(world: World) -> None:
+    """Before there is an operation: its body, its query string, the time of both, and that of authentication."""
+    app = world.app(limits=Limits(message_bytes=100, init_seconds=0.05))
+    async with serving(app) as authority, httpx2.AsyncClient(base_url=f"http://{authority}") as http:
+        long = "{ hello }" + " " * 200
+        assert (await http.post("/graphql", json={"query": long})).status_code == 413
+        assert (await http.get("/graphql", params={"query": long})).status_code == 414
+        async with dialled(authority) as raw:
+            fields = f"Host: {authority}\r\nContent-Type: application/json\r\nContent-Length: 50"
+            raw.writer.write(f"POST /graphql HTTP/1.1\r\n{fields}\r\n\r\n{{".encode())
+            assert (await raw.reader.read()).startswith(b"HTTP/1.1 408")
+        slow = await http.post("/graphql", json={"query": "{ hello }"}, headers={"authorization": "Bearer slow"})
+        assert slow.status_code == 503
+    found = await scrape(app)
+    assert found.value("refusals_total", limit="message_bytes") == 2
+    assert found.value("refusals_total", limit="init_seconds") == 2
 
 
 async def test_one_operation_too_many_is_a_refusal(world: World, dialect: Dialect) -> None:

@@ -14,7 +14,16 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from gqlink.errors import AuthError, AuthUnavailable, LoginRequired, PermissionDenied, SessionRevoked, TokenExpired
+from gqlink.errors import (
+    AuthError,
+    AuthUnavailable,
+    LimitExceeded,
+    LoginRequired,
+    PermissionDenied,
+    SessionRevoked,
+    TokenExpired,
+)
+from gqlink.server.admission import RETRY_SECONDS
 from gqlink.server.documents import is_mutation, is_subscription
 from gqlink.server.execution import RequestError, encode_request_error
 from gqlink.server.expiry import accept
@@ -49,9 +58,16 @@ async def serve_http(host: Host, scope: Scope, receive: Receive, send: Send) -> 
     """Serve one HTTP request."""
     http = HttpRequest(scope, receive)
     try:
-        response = await _respond(host, http)
+        with host.admission.request():
+            response = await _respond(host, http)
+            if isinstance(response, Response):
+                await response(scope, receive, send)
+                return
     except ClientDisconnect:
         return  # nobody is left to answer
+    except LimitExceeded as exc:
+        response = _failed(host, _full(exc), media_type=JSON)
+    # Also what is answered for hours, which has a place of its own.
     await response(scope, receive, send)
 
 
@@ -65,11 +81,11 @@ async def _respond(host: Host, http: HttpRequest) -> Response:
         standing = await _identify(host, http)
         return await _execute(host, http, request, standing, media_type)
     except BadRequest as exc:
-        return _failed(exc, media_type=media_type)
+        return _failed(host, exc, media_type=media_type)
     except AuthError as exc:
-        return _failed(_refused(host, exc, client=peer_of(http.scope)), media_type=media_type)
+        return _failed(host, _refused(host, exc, client=peer_of(http.scope)), media_type=media_type)
     except AuthUnavailable as exc:
-        return _failed(_unavailable(exc.retry_after), media_type=media_type)
+        return _failed(host, _unavailable(exc.retry_after), media_type=media_type)
     except RequestError as exc:
         # The draft wants 400; clients older than its media type take anything but 200 for a broken server.
         status = 400 if media_type == GRAPHQL_RESPONSE else 200
@@ -96,9 +112,9 @@ async def _read(host: Host, http: HttpRequest) -> Request:
             body = await read_body(http, max_bytes=limits.message_bytes, seconds=limits.init_seconds)
             return read_request(body)
         case "GET":
-            allowed = host.limits.message_bytes
-            if len(http.scope["query_string"]) > allowed:
-                raise BadRequest(414, f"message_bytes is limited to {allowed}.", code="LIMIT_EXCEEDED")
+            allowed, actual = host.limits.message_bytes, len(http.scope["query_string"])
+            if actual > allowed:
+                raise BadRequest.over(LimitExceeded("message_bytes", allowed=allowed, actual=actual), status=414)
             return read_query_string(http.query_params)
         case _:
             raise BadRequest(405, "Use POST, or GET for a query.", headers={"allow": "GET, POST"})
@@ -148,6 +164,7 @@ async def _stand(host: Host, http: HttpRequest) -> Standing:
     try:
         return Standing(host, await host.authentication.identify(credentials, seconds=host.limits.init_seconds))
     except TimeoutError as exc:
+        host.meter.refuse("init_seconds")
         raise AuthUnavailable("it takes too long") from exc
 
 
@@ -160,6 +177,10 @@ def _refused(host: Host, exc: AuthError, *, client: str | None) -> BadRequest:
 
 def _unavailable(retry_after: float) -> BadRequest:
     return _try_again("Who you are cannot be found out at the moment; try again later.", seconds=retry_after)
+
+
+def _full(exceeded: LimitExceeded) -> BadRequest:
+    return BadRequest.over(exceeded, status=503, headers={"retry-after": str(RETRY_SECONDS)})
 
 
 def _restarting() -> BadRequest:
@@ -273,8 +294,10 @@ async def _wait_disconnect(http: HttpRequest) -> None:
         pass
 
 
-def _failed(failure: BadRequest, *, media_type: str) -> Response:
+def _failed(host: Host, failure: BadRequest, *, media_type: str) -> Response:
     error: dict[str, object] = {"message": failure.message, "extensions": {"code": failure.code}}
+    if failure.exceeded is not None:
+        error = host.errors.format(failure.exceeded)  # with its details, and counted
     body = msgspec.json.encode({"errors": [error]})
     return _answer(failure.status, body, media_type=media_type, headers=failure.headers)
 

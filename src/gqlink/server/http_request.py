@@ -6,10 +6,11 @@ Source: GraphQL over HTTP (draft), sections 4 and 5.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
+from gqlink.errors import LimitExceeded
 from gqlink.protocol import Request
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class BadRequest(Exception):
         message: What is wrong and what would be right.
         code: The `extensions.code`.
         headers: Further headers of the answer.
+        exceeded: The limit that it is over, which then says message and code; None where it is wrong by itself.
     """
 
     def __init__(
@@ -52,12 +54,19 @@ class BadRequest(Exception):
         *,
         code: str | None = "BAD_USER_INPUT",
         headers: Mapping[str, str] | None = None,
+        exceeded: LimitExceeded | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
         self.headers = headers or {}
+        self.exceeded = exceeded
+
+    @classmethod
+    def over(cls, exceeded: LimitExceeded, *, status: int, headers: Mapping[str, str] | None = None) -> Self:
+        """Refuse a request that is over a limit."""
+        return cls(status, str(exceeded), code=exceeded.extension_code, headers=headers, exceeded=exceeded)
 
 
 def negotiate(accept: str | None) -> str:
@@ -119,8 +128,8 @@ async def read_body(http: HttpRequest, *, max_bytes: int, seconds: float) -> byt
         async with asyncio.timeout(seconds):
             return await _read_stream(http, max_bytes=max_bytes)
     except TimeoutError:
-        message = f"The body did not come within {seconds:g} seconds."
-        raise BadRequest(408, message, code="LIMIT_EXCEEDED", headers={"connection": "close"}) from None
+        exceeded = LimitExceeded("init_seconds", allowed=seconds)
+        raise BadRequest.over(exceeded, status=408, headers={"connection": "close"}) from None
 
 
 def is_json(headers: Headers) -> bool:
@@ -144,7 +153,7 @@ async def _read_stream(http: HttpRequest, *, max_bytes: int) -> bytes:
     async for chunk in http.stream():
         body += chunk
         if len(body) > max_bytes:
-            raise BadRequest(413, f"message_bytes is limited to {max_bytes}.", code="LIMIT_EXCEEDED")
+            raise BadRequest.over(LimitExceeded("message_bytes", allowed=max_bytes), status=413)
     return bytes(body)
 
 
