@@ -99,6 +99,20 @@ def test_every_record_is_in_the_reference() -> None:
     assert {words(row[0]).pop(): (row[1], words(row[2])) for row in table} == written
 
 
+def test_every_record_of_the_chat_is_in_the_reference() -> None:
+    """By its name, and every record has one."""
+    room = PAGE.parents[2] / "src" / "gqlink" / "chat"
+    source = "".join(path.read_text("utf-8") for path in room.glob("*.py"))
+    written = set(re.findall(r'"gqlink_event": "(\w+)"|_tell\([\w.]+, "(\w+)"', source))
+    page = (PAGE.parent / "chat.md").read_text("utf-8")
+    table = page.partition("## Log\n")[2].partition("\n## ")[0]
+    assert {name or other for name, other in written} == words(
+        "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `") and "level" not in line)
+    )
+    records = re.findall(r"\blog\.\w+\(", source)
+    assert len(records) == len(re.findall(r"\bextra=", source)) > 0
+
+
 async def test_every_attribute_of_a_span_is_in_the_reference(spans: InMemorySpanExporter) -> None:
     """And no other is there."""
     await live(World().app())

@@ -189,7 +189,8 @@ class Conversation:
             if _is_ending():
                 raise
             # Somebody else's cancellation, such as of a task of the broker's driver, is one more way to fail.
-            log.exception("message %d is stored, but could not be published", message.id)
+            extra = {"gqlink_event": "message_unpublished", "room": message.room.id}
+            log.exception("message %d is stored, but could not be published", message.id, extra=extra)
             await self._doubts.raise_doubt(message.room.id)
 
     async def _check(self, room_id: str) -> None:
@@ -228,7 +229,8 @@ def _is_ending() -> bool:
 
 def _report_failure(section: asyncio.Task[Message]) -> None:
     if not section.cancelled() and (failure := section.exception()) is not None:
-        log.error("a message whose author went away could not be stored", exc_info=failure)
+        text, extra = "a message whose author went away could not be stored", {"gqlink_event": "message_not_stored"}
+        log.error(text, exc_info=failure, extra=extra)
 
 
 def _checked_text(text: str) -> str:

@@ -48,7 +48,8 @@ class Doubts:
         """Note that a room's listeners may have missed something."""
         self._rooms.add(room_id)
         if not await self.settle(room_id) and room_id not in self._retrying:
-            log.error("listeners of the room %r may have missed something, and cannot be told yet", room_id)
+            text = "listeners of the room %r may have missed something, and cannot be told yet"
+            log.error(text, room_id, extra={"gqlink_event": "room_in_doubt", "room": room_id})
             self._retrying[room_id] = asyncio.create_task(self._retry(room_id))
 
     async def settle(self, room_id: str) -> bool:
@@ -63,10 +64,12 @@ class Doubts:
             await self._check(room_id)
             await self._reset(room_id)
         except Exception:
-            log.debug("the doubt about the room %r stays", room_id, exc_info=True)
+            extra = {"gqlink_event": "room_in_doubt", "room": room_id}
+            log.debug("the doubt about the room %r stays", room_id, exc_info=True, extra=extra)
             return False
         self._rooms.discard(room_id)
-        log.warning("listeners of the room %r were told that they may have missed something", room_id)
+        text = "listeners of the room %r were told that they may have missed something"
+        log.warning(text, room_id, extra={"gqlink_event": "room_reset", "room": room_id})
         return True
 
     async def aclose(self) -> None:
@@ -79,7 +82,8 @@ class Doubts:
         for room_id in tuple(self._rooms):
             async with self._locks[room_id]:
                 if not await self.settle(room_id):
-                    log.error("listeners of the room %r may have missed something, and were not told", room_id)
+                    text = "listeners of the room %r may have missed something, and were not told"
+                    log.error(text, room_id, extra={"gqlink_event": "room_in_doubt", "room": room_id})
 
     async def _retry(self, room_id: str) -> None:
         try:

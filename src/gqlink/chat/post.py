@@ -70,6 +70,21 @@ class PostRefused(Exception):
         return json_answer({"error": error}, status=self.status, headers=self.headers)
 
 
+def _tell(
+    level: int,
+    event: str,
+    request: Request,
+    text: str,
+    *args: object,
+    exc_info: Exception | None = None,
+    **fields: object,
+) -> None:
+    """Write one record about a request, under its name; `text` has a place for the path before those for `args`."""
+    path, client = request.url.path, request.client
+    where = {"path": path, "client": None if client is None else f"{client.host}:{client.port}"}
+    log.log(level, text, path, *args, exc_info=exc_info, extra={"gqlink_event": event, **where, **fields})
+
+
 class Post:
     """The ASGI endpoint round a function that answers.
 
@@ -98,15 +113,15 @@ class Post:
         except PostRefused as refusal:
             return refusal.answer()
         except AuthError as exc:
-            log.info("%s refused: %s", request.url.path, exc)
+            _tell(logging.INFO, "session_refused", request, "%s refused: %s", exc, reason=exc.reason)
             headers = {"www-authenticate": "Bearer"}
             return PostRefused(401, "UNAUTHENTICATED", f"{exc.reason}.", headers=headers).answer()
-        except StoreUnavailable:
-            log.exception("%s could not be answered", request.url.path)
+        except StoreUnavailable as exc:
+            _tell(logging.ERROR, "store_unavailable", request, "%s could not be answered", exc_info=exc)
             return _unavailable()
         except AuthUnavailable as exc:
             # Too much at once is no fault to be traced; and why a session could not be ended has been logged already.
-            log.warning("%s could not be answered: %s", request.url.path, exc)
+            _tell(logging.WARNING, "session_unavailable", request, "%s could not be answered: %s", exc)
             return _unavailable()
 
     def _refuse_strangers(self, request: Request) -> None:

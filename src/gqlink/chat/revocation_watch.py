@@ -83,10 +83,11 @@ class RevocationWatch:
                     raise
                 self._failures = min(self._failures + 1, 10)
                 if self._failures == 1:  # once is enough until it is well again
-                    log.exception("revocations cannot be looked for; sockets may outlive what revoked them")
+                    text = "revocations cannot be looked for; sockets may outlive what revoked them"
+                    log.exception(text, extra={"gqlink_event": "revocations_unheard"})
             else:
                 if self._failures:
-                    log.warning("revocations can be looked for again")
+                    log.warning("revocations can be looked for again", extra={"gqlink_event": "revocations_heard"})
                 self._failures = 0
 
 

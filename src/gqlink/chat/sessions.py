@@ -122,7 +122,9 @@ class Sessions:
             raise InvalidToken("a refresh token of a session that is forgotten")
         self._refuse_if_over(session, now=now)
         if not _is_the_one_before(session, presented, now=now):
-            log.warning("session %s of %s ended: an old refresh token was used", session.id, session.account.name)
+            whose = {"session": session.id, "subject": session.account.name}
+            text = "session %s of %s ended: an old refresh token was used"
+            log.warning(text, *whose.values(), extra={"gqlink_event": "refresh_token_reused", **whose})
             await self._revoke(session.id)
             raise SessionRevoked
         return self._grant(session)
