@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from gqlink.auth import Authenticate, Identity, Token
     from gqlink.pubsub import Broker
     from gqlink.server.clock import Clock
-    from gqlink.server.listener import SocketListener
     from gqlink.server.policy import Policy
     from gqlink.server.revocations import RevocationStore
+    from gqlink.server.speaker import Speaker
     from gqlink.server.statistics import ServerStatistics
     from gqlink.server.transport import SocketEvent, Transport
 
@@ -118,7 +118,7 @@ class GraphQLApp:
         introspection = self._playground is not None
         names = None if debug or introspection else SchemaNames(schema)
         errors = ErrorFormatter(debug=debug, names=names, on_limit=meter.refuse, on_masked=meter.mask)
-        listeners: set[SocketListener] = set()
+        listeners: set[Speaker] = set()
         revocations = Revocations(
             listeners,
             broker=self.broker,
@@ -267,18 +267,18 @@ class GraphQLApp:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Close every socket with 1012, end queries and subscriptions, and wait for mutations.
+        """Close every socket with 1012, end queries, subscriptions and event streams, and wait for mutations.
 
         Takes at most `execution_seconds`. Harmless to repeat; an application that was closed stays closed.
         """
         host = self._host
         host.closing = True
-        sockets = list(host.listeners)
-        for socket in sockets:
-            socket.close(CloseCode.SERVICE_RESTART, "Service restart")
+        speakers = list(host.listeners)
+        for speaker in speakers:
+            speaker.close(CloseCode.SERVICE_RESTART, "Service restart")
         host.queries.cancel_all()
         tasks = (host.queries.tasks | host.mutations.tasks | host.revocations.tasks).union(
-            *(socket.tasks for socket in sockets)
+            *(speaker.tasks for speaker in speakers)
         )
         if not await wait_for_tasks(tasks, seconds=host.limits.execution_seconds):
             log_event("not_stopped", "operations did not end in time and are abandoned")

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from gqlink.server.clock import Clock
     from gqlink.server.execution import Execution
     from gqlink.server.limits import Limits
-    from gqlink.server.listener import SocketListener
     from gqlink.server.logbook import LogEvent
     from gqlink.server.masking import ErrorFormatter
     from gqlink.server.origin import Doorkeeper
     from gqlink.server.policy import Policy
     from gqlink.server.revocations import Revocations
+    from gqlink.server.speaker import Speaker
     from gqlink.server.statistics import Meter, ServerStatistics
     from gqlink.server.transport import SocketEvent, Transport
 
@@ -46,7 +46,7 @@ class Host:
         build_context: The application's own, or None for `Context`.
         cookie: The name of the cookie that may carry a token; None for no cookie.
         on_socket_event: Called with each `SocketEvent`.
-        listeners: The live sockets; the transports add and remove them.
+        listeners: The live sockets and event streams; the transports add and remove them.
         revocations: Says whose credential no longer counts.
         policy: The application's own, or None: everything is allowed.
         meter: The counters.
@@ -65,7 +65,7 @@ class Host:
         build_context: Callable[[Identity, Transport], object] | None,
         cookie: str | None,
         on_socket_event: Callable[[SocketEvent], None] | None,
-        listeners: set[SocketListener],
+        listeners: set[Speaker],
         revocations: Revocations,
         policy: Policy | None,
         meter: Meter,
@@ -99,10 +99,11 @@ class Host:
 
     def statistics(self) -> ServerStatistics:
         """Say what the transports do and have done; it takes longer the more operations there are."""
-        tasks = (self.queries.tasks | self.mutations.tasks).union(*(socket.tasks for socket in self.listeners))
+        tasks = (self.queries.tasks | self.mutations.tasks).union(*(speaker.tasks for speaker in self.listeners))
+        sockets = sum(speaker.kind == "websocket" for speaker in self.listeners)
         # Beside them are authentications, renewals, and whoever watches for an HTTP client that leaves.
         operations = sum(task.get_name().endswith(" operation") for task in tasks)
-        return self.meter.read(sockets=len(self.listeners), operations=operations)
+        return self.meter.read(sockets=sockets, streams=len(self.listeners) - sockets, operations=operations)
 
     def notify(self, event: SocketEvent) -> None:
         """Count it and tell the application; what that does wrong there is its own business, and logged."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from gqlink.auth import ANONYMOUS, credentials_from_init
+from gqlink.auth import credentials_from_init
 from gqlink.errors import (
     AuthError,
     AuthUnavailable,
@@ -43,15 +43,12 @@ from gqlink.protocol import (
     ack_payload,
     outcome_payload,
 )
-from gqlink.server.documents import is_mutation
 from gqlink.server.execution import RequestError
-from gqlink.server.expiry import Lease, accept
+from gqlink.server.expiry import accept
 from gqlink.server.logbook import log_event
 from gqlink.server.message_rate import MessageRate
-from gqlink.server.policy import check_policy, question
 from gqlink.server.renewal import Renewals
-from gqlink.server.running import Runner, Running
-from gqlink.server.tasks import TaskSet, wait_for_tasks
+from gqlink.server.speaker import Speaker
 from gqlink.server.transport import SocketEvent
 
 if TYPE_CHECKING:
@@ -63,7 +60,7 @@ if TYPE_CHECKING:
     from gqlink.server.clock import Timer
     from gqlink.server.expiry import Expiry
     from gqlink.server.host import Host
-    from gqlink.server.policy import PolicyEvent, PolicyOperation
+    from gqlink.server.running import Running
     from gqlink.server.transport import Transport
 
 __all__ = ("Outlet", "SocketListener")
@@ -88,7 +85,7 @@ class Outlet(Protocol):
         """Wait while too much is waiting to be sent; return at once when the socket is gone."""
 
 
-class SocketListener:
+class SocketListener(Speaker):
     """One client's socket.
 
     Args:
@@ -100,6 +97,8 @@ class SocketListener:
         place: What it holds; whoever entered it leaves it.
     """
 
+    kind = "websocket"
+
     def __init__(
         self,
         host: Host,
@@ -110,19 +109,11 @@ class SocketListener:
         handshake: Credentials,
         place: Place,
     ) -> None:
-        self._host = host
+        super().__init__(host, transport=transport)
         self._outlet = outlet
-        self._transport = transport
         self._handshake = handshake
         self._place = place
-        self._identity: Identity = ANONYMOUS
-        self._lease = Lease(host.clock, host.expiries, end=self._expire)
-        self._running: dict[str, Running] = {}
-        self._tasks = TaskSet()
-        self._runner = Runner(host, self, transport=transport)
         self._renewals = Renewals(host, self, tasks=self._tasks, name=self._name("renewal"))
-        # Every operation that still does something, those included that have ended for the client.
-        self._working: set[asyncio.Task[None]] = set()
         now = host.clock.now()
         self._rate = MessageRate(host.limits.messages_per_second, now=now)
         self._came = 0.0
@@ -131,11 +122,6 @@ class SocketListener:
         self._timer: Timer | None = None
         self._set_timer()
         self._notify("opened")
-
-    @property
-    def identity(self) -> Identity:
-        """Who the socket speaks for; anonymous before the ack."""
-        return self._identity
 
     @property
     def state(self) -> Literal["unacknowledged", "acknowledged", "closing"]:
@@ -172,6 +158,10 @@ class SocketListener:
         """End the conversation from our side."""
         self._handle(self._connection.close(code, reason))
 
+    def dismiss(self, error: AuthError) -> None:
+        """Turn the client away; see `refuse`."""
+        self.refuse(error.close_code, error.reason)
+
     def refuse(self, code: int, reason: str) -> None:
         """Turn the client away; in the legacy dialect `connection_error` comes before the close.
 
@@ -196,53 +186,9 @@ class SocketListener:
             self._connection.pong(outcome_payload(outcome))
             self._flush()
 
-    def recheck(self) -> None:
-        """Ask the policy again about everything that runs; what it refuses ends.
-
-        A mutation has to finish: it is asked about again when its answer is there.
-        """
-        for running in tuple(self._running.values()):
-            running.doubtful = True
-            if not running.mutation and self._may_speak(running):
-                self._allows(running, running.asked)
-
-    def deliver(self, running: Running, payload: bytes, *, about: PolicyOperation | PolicyEvent | None) -> None:
-        """Send one result, if in this very step it may be sent, and nothing stands between the two."""
-        # The hook takes its time, and the credential may end in it.
-        if self._may_speak(running) and self._allows(running, about) and self._may_speak(running):
-            self._connection.next(running.id, payload)
-            self._flush()
-
-    def complete(self, running: Running) -> None:
-        """End an operation whose source has ended."""
-        if self._may_speak(running):
-            self._forget(running)
-            self._connection.complete(running.id)
-            self._flush()
-
-    def fail(self, running: Running, errors: Sequence[Mapping[str, object]]) -> None:
-        """End an operation with errors."""
-        if self._may_speak(running):
-            self._forget(running)
-            self._connection.error(running.id, errors)
-            self._flush()
-
     async def wait_writable(self) -> None:
         """Wait while too much is waiting to be sent."""
         await self._outlet.wait_writable()
-
-    def has_expired(self) -> bool:
-        """Tell whether its credential has ended, and end it if that is so; one that has stays so."""
-        return self._lease.is_over()
-
-    @property
-    def tasks(self) -> frozenset[asyncio.Task[None]]:
-        """Everything that this socket started and that has not ended, mutations of a client that left included."""
-        return self._tasks.tasks | self._working
-
-    async def wait_ended(self, *, seconds: float | None = None) -> bool:
-        """Wait until everything that this socket started has ended; see `wait_for_tasks`."""
-        return await wait_for_tasks(self.tasks, seconds=seconds)
 
     def _handle(self, events: list[Event]) -> None:
         try:
@@ -359,24 +305,11 @@ class SocketListener:
         try:
             self._require_patience()
             self._require_room()
-            operation = self._host.execution.prepare(event.request)
-            asked = question(self._host.policy, operation)
-            if asked is not None:
-                check_policy(self._host.policy, self._identity, asked)
+            self._begin(event.id, self._host.execution.prepare(event.request))
         except (LimitExceeded, LoginRequired, PermissionDenied) as exc:
             self._reject(event.id, [self._host.errors.format(exc)])
-            return
         except RequestError as exc:
             self._reject(event.id, exc.errors)
-            return
-        if not self._is_open():
-            return  # the policy's hook has ended it
-        running = Running(event.id, mutation=is_mutation(operation.node), asked=asked)
-        self._running[event.id] = running
-        owner = self._host.mutations if running.mutation else self._tasks
-        running.task = owner.spawn(self._runner.run(running, operation), name=self._name("operation"))
-        self._working.add(running.task)
-        running.task.add_done_callback(self._working.discard)
 
     def _count_rejected(self, limit: str | None) -> None:
         self._host.meter.rejected("websocket")
@@ -400,39 +333,21 @@ class SocketListener:
         if len(self._working) >= allowed:
             raise LimitExceeded("operations_per_socket", allowed=allowed, actual=len(self._working) + 1)
 
-    def _stop(self, operation_id: str) -> None:
-        running = self._running.pop(operation_id, None)
-        if running is not None:
-            running.live = False
-            self._cancel(running)
+    def _say_next(self, running: Running, payload: bytes) -> None:
+        self._connection.next(running.id, payload)
+        self._flush()
 
-    def _cancel(self, running: Running) -> None:
-        if not running.mutation and running.task is not None:
-            self._tasks.cancel(running.task)
+    def _say_complete(self, running: Running) -> None:
+        self._connection.complete(running.id)
+        self._flush()
 
-    def _may_speak(self, running: Running) -> bool:
-        return running.live and self._is_open()
-
-    def _allows(self, running: Running, about: PolicyOperation | PolicyEvent | None) -> bool:
-        """Ask the policy, if there is anything to ask about; an operation that it refuses ends here."""
-        try:
-            if about is not None:
-                check_policy(self._host.policy, self._identity, about)
-        except (LoginRequired, PermissionDenied) as exc:
-            self.fail(running, [self._host.errors.format(exc)])
-            self._cancel(running)
-        return running.live  # the hook may have closed the socket
-
-    def _forget(self, running: Running) -> None:
-        running.live = False
-        self._running.pop(running.id, None)
+    def _say_errors(self, running: Running, errors: Sequence[Mapping[str, object]]) -> None:
+        self._connection.error(running.id, errors)
+        self._flush()
 
     def _ended(self, event: Closed) -> None:
         """End everything that belongs to this socket; the close frame, if any, is flushed by the caller."""
-        for operation_id in list(self._running):
-            self._stop(operation_id)
-        self._tasks.cancel_all()
-        self._lease.cancel()
+        self._end_all()
         self._set_timer()
         self._host.meter.closed_with(event.code, event.reason, by=event.by)
         if event.by is Side.SERVER and event.code in _LIMITS_OF_CODES:

@@ -98,8 +98,8 @@ class _Application(Collector):
         meter = self._host.meter
         yield InfoMetricFamily("gqlink", "The version of gqlink.", value={"version": __version__})
         yield _gauges("sockets", "WebSockets that are open.", ("state", "identity"), self._sockets().items())
-        streams = sum(count for (_, transport), count in meter.running.items() if transport == "event_stream")
-        yield _gauge("event_streams", "Subscriptions over HTTP that run.", streams)
+        streams = sum(speaker.kind == "event_stream" for speaker in self._host.listeners)
+        yield _gauge("event_streams", "Event streams that are open.", streams)
         yield _gauges(
             "operations_running",
             "Operations that run, a mutation until it has finished.",
@@ -113,8 +113,9 @@ class _Application(Collector):
 
     def _sockets(self) -> Mapping[tuple[str, str], int]:
         counts = dict.fromkeys(product(_STATES, _IDENTITIES), 0)
-        for listener in tuple(self._host.listeners):
-            counts[listener.state, "anonymous" if listener.identity.is_anonymous else "identified"] += 1
+        for speaker in tuple(self._host.listeners):
+            if speaker.kind == "websocket":
+                counts[speaker.state, "anonymous" if speaker.identity.is_anonymous else "identified"] += 1
         return counts
 
 
@@ -140,7 +141,7 @@ def _totals(meter: Meter) -> Iterable[Metric]:
     )
     yield _counters("operations", "Operations that ended.", ("kind", "transport", "outcome"), meter.operations.items())
     yield _counter("events_sent", "Events of subscriptions that were sent.", meter.events_sent)
-    yield _counter("messages_sent", "WebSocket messages that the ASGI server has taken.", meter.messages_sent)
+    yield _counter("messages_sent", "Messages and events that the ASGI server has taken.", meter.messages_sent)
     yield _counters("refusals", "Times that a limit was exceeded.", ("limit",), _by_limit(meter.refusals).items())
     yield _counter("masked_errors", "Errors of which a client reads only an id.", meter.masked_errors)
     yield _counter("slow_consumers", "Clients that were closed because they did not read.", meter.slow_consumers)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gqlink.auth import Identity, Revocation
     from gqlink.pubsub import Broker
     from gqlink.server.clock import Clock
-    from gqlink.server.listener import SocketListener
+    from gqlink.server.speaker import Speaker
 
 __all__ = ("RevocationStore", "Revocations")
 
@@ -59,7 +59,7 @@ class Revocations:
     """The deny-list of one node, its sockets, and the way to the other nodes.
 
     Args:
-        listeners: The live sockets, as the transports keep them.
+        listeners: The live sockets and event streams, as the transports keep them.
         broker: What orders travel through.
         store: Where revocations are kept, or None.
         clock: The time.
@@ -68,7 +68,7 @@ class Revocations:
 
     def __init__(
         self,
-        listeners: set[SocketListener],
+        listeners: set[Speaker],
         *,
         broker: Broker,
         store: RevocationStore | None,
@@ -164,12 +164,12 @@ class Revocations:
         await self._control.aclose()
 
     def _close(self, covers: Callable[[Identity], bool]) -> None:
-        """Close every matching socket, in one pass; one that fails does not spare the others."""
+        """End every matching socket and stream, in one pass; one that fails does not spare the others."""
         with unobserved():
             for listener in tuple(self._listeners):
                 if covers(listener.identity):
                     try:
-                        listener.refuse(SessionRevoked.close_code, SessionRevoked.reason)
+                        listener.dismiss(SessionRevoked("while it was spoken to"))
                     except Exception:  # noqa: BLE001 -- a bug of ours
                         log_event("failed", "a revoked socket could not be closed", exc_info=True)
 

@@ -112,7 +112,7 @@ class Runner:
         except SubscriberLagging as exc:
             # To go on would be a gap that nobody sees: the client connects again, and resumes if that is possible.
             socket, client = transport.socket, transport.client
-            log_event("slow_consumer", "socket %s closed: %s", socket, exc, socket=socket, client=client)
+            log_event("slow_consumer", "a client is closed: %s", exc, socket=socket, client=client)
             if running.live and not exc.reset:  # its socket has not ended meanwhile
                 self._host.meter.slow_consumers += 1
             self._socket.close(CloseCode.SLOW_CONSUMER, "Slow consumer")

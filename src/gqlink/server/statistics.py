@@ -48,10 +48,11 @@ class ServerStatistics:
         slow_consumers: How many of them we ended because their client did not read fast enough. That is 4490, but so is
             a topic that was reset, which is no fault of the client's.
         operations: How many operations run now, over HTTP and sockets; a mutation does so until it has finished.
-        messages_sent: How many WebSocket messages the ASGI server has taken.
-        waiting_bytes: What waits now to be sent over sockets, all together, in bytes.
+        messages_sent: How many WebSocket messages, and events and comments of event streams, the ASGI server has taken.
+        waiting_bytes: What waits now to be sent over sockets and event streams, all together, in bytes.
         most_waiting_bytes: The highest that this has ever been.
         refusals: How often each limit was exceeded, by its name in `Limits`.
+        event_streams: How many event streams are open, those included that are being ended.
     """
 
     sockets: int
@@ -63,6 +64,7 @@ class ServerStatistics:
     waiting_bytes: int
     most_waiting_bytes: int
     refusals: Mapping[str, int] = field(default_factory=dict)
+    event_streams: int = 0
 
 
 class Durations:
@@ -186,7 +188,7 @@ class Meter:
             durations = self.durations[kind, transport] = Durations()
         durations.add(seconds)
 
-    def read(self, *, sockets: int, operations: int) -> ServerStatistics:
+    def read(self, *, sockets: int, streams: int, operations: int) -> ServerStatistics:
         """Say what has been counted, together with what is there now."""
         return ServerStatistics(
             sockets=sockets,
@@ -198,6 +200,7 @@ class Meter:
             waiting_bytes=self.waiting_bytes,
             most_waiting_bytes=self.most_waiting_bytes,
             refusals=MappingProxyType(dict(self.refusals)),
+            event_streams=streams,
         )
 
 
