@@ -10,6 +10,7 @@ import pytest
 import websockets
 
 from gqlink.client import Client, LinkPhase, WebSocketLink
+from gqlink.errors import SessionRevoked
 from gqlink.protocol import Dialect, Kind, Side
 from gqlink.server import Limits
 from gqlink.testing import FakeClock
@@ -246,7 +247,7 @@ async def _end(app: GraphQLApp, raw: RawSocket, dialect: Dialect, ending: str) -
             raw.send([])
         case "revoked":
             [listener] = app._host.listeners
-            listener.refuse(4403, "Session revoked")
+            listener.dismiss(SessionRevoked())
         case "flood":
             raw.send(*[{"type": dialect.types[_STOP], "id": "none"}] * 30)
         case "stop":

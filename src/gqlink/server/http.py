@@ -1,4 +1,6 @@
-"""GraphQL over HTTP: POST for everything, GET for queries, one answer each.
+"""GraphQL over HTTP: POST for everything, GET for queries and event streams, one answer each.
+
+Where the client takes events, and for a subscription, the answer is an event stream; see event_stream.py.
 
 Source: GraphQL over HTTP (draft), sections 5 and 6.
 """
@@ -25,13 +27,16 @@ from gqlink.errors import (
 )
 from gqlink.server.admission import RETRY_SECONDS
 from gqlink.server.documents import is_mutation, is_subscription
+from gqlink.server.event_stream import EventStreamAnswer, refused_in_events
 from gqlink.server.execution import RequestError, encode_request_error
 from gqlink.server.expiry import accept
 from gqlink.server.handshake import credentials_of, facts_of, peer_of, refusal_of
 from gqlink.server.http_request import (
+    EVENT_STREAM,
     GRAPHQL_RESPONSE,
     JSON,
     BadRequest,
+    accepts_events,
     negotiate,
     read_body,
     read_query_string,
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
     from gqlink.auth import Identity
     from gqlink.protocol import Request
     from gqlink.server.execution import Operation
+    from gqlink.server.expiry import Expiry
     from gqlink.server.host import Host
     from gqlink.server.transport import Transport
 
@@ -71,7 +77,7 @@ async def serve_http(host: Host, scope: Scope, receive: Receive, send: Send) -> 
     await response(scope, receive, send)
 
 
-async def _respond(host: Host, http: HttpRequest) -> Response:
+async def _respond(host: Host, http: HttpRequest) -> Response | EventStreamAnswer:
     """Turn whatever happens into an answer; the media type falls back to JSON where none was agreed on."""
     media_type = JSON
     try:
@@ -87,9 +93,7 @@ async def _respond(host: Host, http: HttpRequest) -> Response:
     except AuthUnavailable as exc:
         return _failed(host, _unavailable(exc.retry_after), media_type=media_type)
     except RequestError as exc:
-        # The draft wants 400; clients older than its media type take anything but 200 for a broken server.
-        status = 400 if media_type == GRAPHQL_RESPONSE else 200
-        return _answer(status, encode_request_error(exc), media_type=media_type)
+        return _not_executed(exc, media_type=media_type)
     except ClientDisconnect:
         raise
     except Exception as exc:  # noqa: BLE001 -- a bug of ours; its text is for the log
@@ -136,6 +140,11 @@ class Standing:
         self.identity = identity
         self._host = host
         self._expiry = accept(host, identity)
+
+    @property
+    def expiry(self) -> Expiry | None:
+        """When it ends; None for never."""
+        return self._expiry
 
     def require(self) -> None:
         """Let what depends on it happen.
@@ -204,16 +213,18 @@ class NotExecuted(RequestError):
         self.cause = cause
 
 
-async def _execute(host: Host, http: HttpRequest, request: Request, standing: Standing, media_type: str) -> Response:
+async def _execute(
+    host: Host, http: HttpRequest, request: Request, standing: Standing, media_type: str
+) -> Response | EventStreamAnswer:
     try:
         operation = host.execution.prepare(request)
     except RequestError:
-        host.meter.rejected("http")
+        host.meter.rejected("event_stream" if media_type == EVENT_STREAM else "http")
         raise
-    if is_subscription(operation.node):
-        raise BadRequest(400, "A subscription needs a WebSocket.", code="BAD_USER_INPUT")
     if is_mutation(operation.node) and http.method == "GET":
         raise BadRequest(405, "A mutation needs a POST.", headers={"allow": "POST"})
+    if media_type == EVENT_STREAM or is_subscription(operation.node):
+        return _stream(host, http, operation, standing)
     transport, identity = facts_of(http.scope), standing.identity
     with observe(host, operation, transport=transport, label="http", identity=identity):
         try:
@@ -224,6 +235,16 @@ async def _execute(host: Host, http: HttpRequest, request: Request, standing: St
             # A mutation has taken effect, and its client must know: to be told 401 would be to be told that it has not.
             payload = _still_allowed(host, operation, standing, payload)
     return _answer(200, payload, media_type=media_type)
+
+
+def _stream(host: Host, http: HttpRequest, operation: Operation, standing: Standing) -> EventStreamAnswer:
+    """Answer with events, to whoever stands as they do in this very step."""
+    if not accepts_events(",".join(http.headers.getlist("accept"))):
+        message = f"A subscription needs a WebSocket, or Accept: {EVENT_STREAM}."
+        raise BadRequest(400, message, code="BAD_USER_INPUT")
+    if host.closing:
+        raise _restarting()
+    return EventStreamAnswer(host, operation, identity=standing.identity, expiry=standing.expiry)
 
 
 def _still_allowed(host: Host, operation: Operation, standing: Standing, payload: bytes) -> bytes:
@@ -294,6 +315,14 @@ async def _wait_disconnect(http: HttpRequest) -> None:
         pass
 
 
+def _not_executed(failure: RequestError, *, media_type: str) -> Response:
+    body = encode_request_error(failure)
+    if media_type == EVENT_STREAM:
+        return refused_in_events(body)
+    # The draft wants 400; clients older than its media type take anything but 200 for a broken server.
+    return _answer(400 if media_type == GRAPHQL_RESPONSE else 200, body, media_type=media_type)
+
+
 def _failed(host: Host, failure: BadRequest, *, media_type: str) -> Response:
     error: dict[str, object] = {"message": failure.message, "extensions": {"code": failure.code}}
     if failure.exceeded is not None:
@@ -303,6 +332,8 @@ def _failed(host: Host, failure: BadRequest, *, media_type: str) -> Response:
 
 
 def _answer(status: int, body: bytes, *, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
+    # Who takes nothing but events still gets a status with its reason as JSON: it is no event of theirs.
+    media_type = JSON if media_type == EVENT_STREAM else media_type
     fields = {
         "content-type": f"{media_type}; charset=utf-8",
         "cache-control": "no-store",

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from starlette.requests import Request as HttpRequest
 
 __all__ = (
+    "EVENT_STREAM",
     "GRAPHQL_RESPONSE",
     "JSON",
     "BadRequest",
+    "accepts_events",
     "is_json",
     "negotiate",
     "read_body",
@@ -30,6 +32,7 @@ __all__ = (
     "read_request",
 )
 
+EVENT_STREAM: Final = "text/event-stream"
 GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
 JSON: Final = "application/json"
 
@@ -89,11 +92,23 @@ def negotiate(accept: str | None) -> str:
         if offered is not None and weight > quality:
             best, quality = offered, weight
     if best is None:
-        raise BadRequest(406, f"The answer can be {GRAPHQL_RESPONSE} or {JSON}; Accept allows neither.")
+        raise BadRequest(406, f"The answer can be {GRAPHQL_RESPONSE}, {JSON} or {EVENT_STREAM}; Accept allows none.")
     return best
 
 
+def accepts_events(accept: str) -> bool:
+    """Tell whether the answer may be an event stream, though another media type be preferred.
+
+    Args:
+        accept: The `Accept` header. Clients that do not look into the document name all that they can read, the event
+            stream last.
+    """
+    entries = (entry.partition(";") for entry in accept.split(","))
+    return any(name.strip().lower() == EVENT_STREAM and _weight(rest) > 0 for name, _, rest in entries)
+
+
 _ACCEPTED: Final = {
+    EVENT_STREAM: EVENT_STREAM,
     GRAPHQL_RESPONSE: GRAPHQL_RESPONSE,
     JSON: JSON,
     "application/*": JSON,

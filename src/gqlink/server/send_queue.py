@@ -12,9 +12,9 @@ import asyncio
 import math
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from gqlink.protocol import Close
+from gqlink.protocol import Close, CloseCode
 from gqlink.server.logbook import log_event
 from gqlink.server.statistics import Meter
 
@@ -30,6 +30,8 @@ __all__ = ("SendQueue",)
 
 # How long what was said last, a close above all, may take to leave, with everything before it.
 _CLOSE_SECONDS: Final = 1.0
+# What ends a conversation in which all has been said.
+_GOODBYE: Final = Close(CloseCode.NORMAL)
 # The part of the buffer that operations may fill behind a frame that the server does not take. What is executed later
 # is as good, and costs nothing until then; a server that hands each frame to another task still gets a few at once.
 _STUCK_SHARE: Final = 1 / 16
@@ -38,16 +40,25 @@ _DROP_SECONDS: Final = 0.1
 
 
 class SendQueue:
-    """The outlet of a `SocketListener`; see `Outlet`. Use it with `async with`.
+    """The outlet of a `SocketListener` or an `EventStream`; see `Outlet`. Use it with `async with`.
 
     Args:
         send: The ASGI server's.
         limits: For `send_buffer_bytes` and `stall_seconds`.
         meter: Counts what is sent, what waits, and who has stalled.
+        write: Writes a frame as a message of the ASGI server's; that of a WebSocket if not given.
     """
 
-    def __init__(self, send: Send, *, limits: Limits, meter: Meter | None = None) -> None:
+    def __init__(
+        self,
+        send: Send,
+        *,
+        limits: Limits,
+        meter: Meter | None = None,
+        write: Callable[[Frame], dict[str, Any]] | None = None,
+    ) -> None:
         self._send = send
+        self._message = write or _message
         self._limits = limits
         self._meter = meter or Meter()
         self._frames: deque[Frame] = deque()
@@ -82,6 +93,13 @@ class SendQueue:
             self._writable.clear()
         elif self._patience is not None and self._bytes > allowed * _STUCK_SHARE:
             self._writable.clear()
+
+    def end(self) -> None:
+        """Close when everything that waits has left, as slowly as a client may read; nothing but a close follows."""
+        if not self._is_closing:
+            self._count(_size([_GOODBYE]))
+            self._frames.append(_GOODBYE)
+            self._filled.set()
 
     def drop(self) -> None:
         """Drop what waits; see `Outlet`.
@@ -199,7 +217,7 @@ class SendQueue:
         stalled_at = asyncio.get_running_loop().time() + self._limits.stall_seconds
         try:
             async with asyncio.timeout_at(min(stalled_at, self._close_by)) as self._patience:
-                await self._send(_message(frame))
+                await self._send(self._message(frame))
         finally:
             self._patience = None
 
@@ -237,7 +255,7 @@ def _nothing() -> None:
     """Stand in until somebody wants to know."""
 
 
-def _message(frame: Frame) -> dict[str, object]:
+def _message(frame: Frame) -> dict[str, Any]:
     if isinstance(frame, Close):
         return {"type": "websocket.close", "code": frame.code, "reason": frame.reason}
     return {"type": "websocket.send", "text": frame.data.decode()}
