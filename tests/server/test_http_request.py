@@ -8,9 +8,11 @@ from starlette.requests import Request as HttpRequest
 
 from gqlink.protocol import Request
 from gqlink.server.http_request import (
+    EVENT_STREAM,
     GRAPHQL_RESPONSE,
     JSON,
     BadRequest,
+    accepts_events,
     negotiate,
     read_body,
     read_query_string,
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
         ("APPLICATION/JSON", JSON),
         ("application/json;q=2", JSON),
         ("application/json;q=x, */*;q=0.1", JSON),
+        ("text/event-stream", EVENT_STREAM),
+        ("Text/Event-Stream; charset=utf-8, */*", EVENT_STREAM),
+        ("*/*, text/event-stream", JSON),
+        ("text/*, application/json;q=0.1", JSON),
     ],
 )
 def test_the_answer_has_a_media_type_that_is_accepted(accept: str | None, chosen: str) -> None:
@@ -54,6 +60,22 @@ def test_whoever_accepts_nothing_of_ours_gets_406(accept: str) -> None:
         negotiate(accept)
     assert caught.value.status == 406
     assert GRAPHQL_RESPONSE in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("accept", "taken"),
+    [
+        ("text/event-stream", True),
+        ("application/json, Text/Event-Stream; q=0.001", True),
+        ("application/json, text/event-stream; q=0", False),
+        ("application/json", False),
+        ("*/*, text/*", False),
+        ("", False),
+    ],
+)
+def test_events_are_taken_by_whoever_names_them(accept: str, *, taken: bool) -> None:
+    """However little they prefer them; who takes anything may be no match for an answer that goes on."""
+    assert accepts_events(accept) is taken
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from gqlink.protocol import Close, Text
 from gqlink.server import Limits, send_queue
 from gqlink.server.send_queue import SendQueue
+from gqlink.server.statistics import Meter
 from server.eventually import eventually, turns
 
 if TYPE_CHECKING:
@@ -371,3 +372,65 @@ async def test_leaving_in_a_hurry_leaves_no_task() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert asyncio.all_tasks() == before
+
+
+async def test_a_conversation_in_which_all_was_said_ends_when_the_client_has_read_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However slowly: it is not broken off, so it needs no hurry."""
+    monkeypatch.setattr(send_queue, "_CLOSE_SECONDS", 0.0)
+    wire, ended = Wire(), asyncio.Event()
+    wire.open.clear()
+    async with SendQueue(wire.send, limits=Limits()) as queue:
+        with queue.ending(ended.set):
+            queue.write([text(1), text(2)])
+            queue.end()
+            await turns(50)
+            assert not ended.is_set()
+            wire.open.set()
+            await ended.wait()
+    assert wire.taken == ["x", "xx", 1000]
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+async def test_a_close_hurries_a_conversation_in_which_all_was_said(*, dropped: bool) -> None:
+    """There is one close in the end, whoever was first, and what waits is dropped where that is asked for."""
+    wire = Wire()
+    wire.open.clear()
+    async with SendQueue(wire.send, limits=Limits()) as queue:
+        queue.write([text(1), text(2)])
+        queue.end()
+        await turns()
+        if dropped:
+            queue.drop()
+        queue.write([Close(4403)])
+        queue.end()
+        wire.open.set()
+    assert wire.taken == (["x", 4403] if dropped else ["x", "xx", 1000])
+
+
+async def test_a_client_that_does_not_read_the_last_of_it_is_given_up() -> None:
+    """The end has as much patience as anything before it, and no more."""
+    wire = Wire()
+    wire.open.clear()
+    meter = Meter()
+    async with SendQueue(wire.send, limits=LIMITS, meter=meter) as queue:
+        queue.when_stalled(lambda: queue.write([Close(4490)]))
+        queue.write([text(1), text(2)])
+        queue.end()
+        await eventually(lambda: meter.slow_consumers == 1)
+        wire.open.set()
+        await eventually(lambda: not queue._bytes)
+    assert (wire.taken, meter.waiting_bytes) == ([4490], 0)
+
+
+async def test_frames_may_be_written_as_other_messages() -> None:
+    """An event stream's are the body of an answer."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with SendQueue(send, limits=LIMITS, write=lambda frame: {"frame": frame}) as queue:
+        queue.write([text(1), Close(1000)])
+    assert sent == [{"frame": text(1)}, {"frame": Close(1000)}]
