@@ -374,15 +374,17 @@ async def test_a_policy_that_revokes_who_asks_ends_the_stream_before_anything_ru
     assert world.resolved == 0
 
 
+@pytest.mark.parametrize("query", ["subscription { messages }", "{ hello }", 'mutation { add(text: "a") }'])
 async def test_an_answer_that_is_begun_late_is_not_begun_for_who_was_revoked_meanwhile(
-    node: Node, world: World
+    node: Node, world: World, query: str
 ) -> None:
     """Should there ever be a wait between the last look at a credential and the registration."""
-    operation = node.app._host.execution.prepare(Request("subscription { messages }"))
+    operation = node.app._host.execution.prepare(Request(query))
     answer = EventStreamAnswer(node.app._host, operation, identity=Identity(subject="alice", session="s"), expiry=None)
     await node.app.revoke(session="s")
     async with Listening(answer, "") as listening:
-        assert await listening.ended() == [REVOKED, COMPLETE]
+        (_, why), last = await listening.ended()
+        assert (why["errors"][0]["message"], last) == ("Session revoked", COMPLETE)
     assert world.resolved == 0
 
 
@@ -507,6 +509,26 @@ async def test_a_stop_while_somebody_is_verified_lets_nobody_in(node: Node, worl
         await listening.ended()
         assert listening.status == 503
     assert world.resolved == 0
+
+
+async def test_a_server_that_gives_up_an_answer_leaves_nothing_behind(node: Node, world: World) -> None:
+    """It cancels the application, as uvicorn does when its patience at a stop is over."""
+    async with Listening(node.app, "subscription { forever }") as listening:
+        await listening.heard(1)
+        listening.task.cancel()
+        await asyncio.wait([listening.task])
+        assert (world.happened, node.app.statistics().event_streams) == (["closed"], 0)
+        assert (node.app._host.admission.sockets, node.clock.timers) == (0, 0)
+        listening.task = asyncio.create_task(turns())
+
+
+async def test_a_source_that_takes_no_notice_is_not_heard_after_the_end(node: Node, world: World) -> None:
+    """It goes on when it was cancelled; what it says then is for nobody."""
+    async with Listening(node.app, "subscription { stubborn }", token=ALICE) as listening:
+        await listening.heard(1)
+        node.clock.advance(90)
+        assert await listening.ended() == [("next", {"data": {"stubborn": 1}}), EXPIRED, COMPLETE]
+    assert world.happened == ["ignored"]
 
 
 async def test_a_topic_that_is_reset_cuts_the_stream_without_complete(node: Node, world: World) -> None:

@@ -23,6 +23,7 @@ from server.living import living, ping, renewed
 from server.peer import NEWER, member, peer
 from server.raw import dialled
 from server.recorder import Scene
+from server.streaming import Listening
 from serving import serving
 
 if TYPE_CHECKING:
@@ -99,6 +100,19 @@ async def test_sockets_are_told_apart_by_state_and_identity(world: World, dialec
         await bob.socket.close()
         await eventually(lambda: app.statistics().sockets == 3)
         assert (await scrape(app)).value("sockets", state="acknowledged", identity="identified") == 1
+
+
+async def test_event_streams_are_no_sockets(world: World) -> None:
+    """They are counted by themselves, until everything that they began has ended."""
+    app = world.app()
+    async with Listening(app, "subscription { messages }", token="alice") as listening:
+        await listening.begun()
+        found = await scrape(app)
+        assert (found.value("event_streams"), found.value("sockets_opened_total")) == (1, 0)
+        assert found.value("sockets", state="acknowledged", identity="identified") == 0
+        assert found.value("operations_running", kind="subscription", transport="event_stream") == 1
+    assert (await scrape(app)).value("event_streams") == 0
+    await app.aclose()
 
 
 @pytest.mark.parametrize(

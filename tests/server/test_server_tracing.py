@@ -14,6 +14,7 @@ from gqlink.server import PolicyEvent
 from server.eventually import eventually
 from server.peer import member
 from server.recorder import Scene
+from server.streaming import Listening
 from serving import serving
 
 if TYPE_CHECKING:
@@ -64,6 +65,26 @@ async def test_an_operation_over_http_continues_the_trace_of_its_request(
     assert span.status.status_code is StatusCode.UNSET
     assert "echo" not in span.to_json()
     assert "variable" not in span.to_json()
+
+
+async def test_an_event_stream_continues_the_trace_of_its_request_for_as_long_as_it_lasts(
+    world: World, spans: InMemorySpanExporter
+) -> None:
+    """One span for all of its events."""
+    app = world.app()
+    query, headers = "subscription { count(to: 2) }", {"traceparent": TRACEPARENT}
+    async with Listening(app, query, headers=headers) as listening:
+        await listening.ended()
+    [span] = ours(spans)
+    assert span.context is not None
+    assert (f"{span.context.trace_id:032x}", span.name) == (TRACE, "subscription")
+    assert attributes(span) == {
+        "graphql.operation.type": "subscription",
+        "gqlink.transport": "event_stream",
+        "gqlink.outcome": "ok",
+        "gqlink.events": 2,
+    }
+    await app.aclose()
 
 
 async def test_resolvers_run_within_the_span(world: World, spans: InMemorySpanExporter, dialect: Dialect) -> None:

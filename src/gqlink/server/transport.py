@@ -18,7 +18,7 @@ class Transport:
     """How an operation came in.
 
     Args:
-        kind: "http" or "websocket".
+        kind: "http", for an event stream too, or "websocket".
         client: The peer's address, such as "127.0.0.1:50312"; None where the server does not tell.
         headers: The request's or the handshake's headers in lower case, without `authorization` and `cookie`.
         subprotocol: That of the socket; None over HTTP.
