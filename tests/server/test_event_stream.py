@@ -188,6 +188,19 @@ async def test_the_first_that_comes_is_a_comment_and_then_one_every_twelve_secon
         assert node.clock.timers == 0
 
 
+async def test_no_comment_comes_for_who_is_out(node: Node) -> None:
+    """It looks at the credential before it says that the answer goes on, and ends it instead."""
+    async with Listening(node.app, "subscription { messages }", token=ALICE) as listening:
+        await listening.begun()
+        node.clock.advance(KEEP_ALIVE_SECONDS - 0.5)
+        [stream] = node.app._host.listeners
+        node.clock.set_wall(node.clock.wall() + 90)
+        assert stream.state == "acknowledged"  # nobody has looked
+        node.clock.advance(0.5)
+        assert await listening.ended() == [EXPIRED, COMPLETE]
+        assert listening.comments == 1
+
+
 async def test_a_client_that_leaves_ends_its_subscription_at_once(node: Node, world: World) -> None:
     """The generator is closed, whatever it does to clean up, and only then the place is given back."""
     async with Listening(node.app, "subscription { forever }") as listening:
