@@ -61,6 +61,7 @@ async def test_a_subscription_is_answered_event_by_event_and_then_complete(node:
             "content-type": "text/event-stream; charset=utf-8",
             "cache-control": "no-store",
             "x-accel-buffering": "no",
+            "x-content-type-options": "nosniff",
         }
         assert listening.body.endswith(b'event: next\ndata: {"data":{"count":2}}\n\nevent: complete\ndata:\n\n')
 
@@ -478,6 +479,25 @@ async def test_a_subscription_that_fails_ends_with_its_errors(node: Node, field:
     async with Listening(node.app, f"subscription {{ {field} }}") as listening:
         *_, failure, last = await listening.ended()
         assert (list(failure[1]), failure[1]["errors"][0]["message"], last) == (["errors"], message, COMPLETE)
+
+
+@pytest.mark.parametrize("query", ["subscription { messages }", "{ hello }", 'mutation { add(text: "a") }'])
+async def test_a_mistake_of_ours_ends_the_stream(
+    node: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, query: str
+) -> None:
+    """The client is told no more than an id, as with the status 500, and need not wait for an end that never comes."""
+
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise RuntimeError("secret text")
+
+    for name in ("run", "events"):
+        monkeypatch.setattr(node.app._host.execution, name, fail)
+    async with Listening(node.app, query) as listening:
+        (_, why), last = await listening.ended()
+        [error] = why["errors"]
+        assert (error["message"], last) == ("Internal server error", COMPLETE)
+        assert error["extensions"]["id"] in caplog.text
+    assert node.app._host.admission.sockets == 0
 
 
 async def test_an_event_with_errors_is_no_end(node: Node) -> None:

@@ -51,7 +51,7 @@ KEEP_ALIVE_SECONDS: Final = 12.0
 """How often a comment tells whatever is in between that the answer goes on."""
 
 # nginx, and what is made of it, would wait for more before they pass anything on.
-_HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
+_HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no", "x-content-type-options": "nosniff"}
 _CONTENT_TYPE: Final = f"{EVENT_STREAM}; charset=utf-8"
 _COMMENT: Final = b":\n\n"
 # Browsers hear of no event that has no `data` line.
@@ -114,6 +114,9 @@ class EventStream(Speaker):
         except (LoginRequired, PermissionDenied) as exc:
             self._host.meter.rejected(self.kind)
             self._finish(_errors([self._host.errors.format(exc)]))
+        for running in self._running.values():
+            if running.task is not None:
+                running.task.add_done_callback(self._on_done)
 
     def on_lost(self) -> None:
         """Take note that nothing can be said any more; a mutation finishes."""
@@ -158,6 +161,12 @@ class EventStream(Speaker):
     def _say_errors(self, running: Running, errors: Sequence[Mapping[str, object]]) -> None:
         del running
         self._finish(_errors(errors))
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        """End what nobody has ended: a mistake of ours, which the client must not wait for."""
+        if self._open:
+            cause = None if task.cancelled() else task.exception()
+            self._finish(_errors([self._host.errors.format(cause or RuntimeError("an operation had no end"))]))
 
     def _finish(self, *events: bytes) -> None:
         """Say the last of it, which may take as long to leave as anything before it."""
@@ -301,6 +310,7 @@ def _turn_back(host: Host, exceeded: LimitExceeded) -> Response:
     headers = {
         "content-type": f"{JSON}; charset=utf-8",
         "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
         "retry-after": str(RETRY_SECONDS),
     }
     return Response(body, status_code=503 if exceeded.limit == "sockets" else 429, headers=headers)
