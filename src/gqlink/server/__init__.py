@@ -11,8 +11,8 @@ try:
     from gqlink.server.app import GraphQLApp
     from gqlink.server.authorization_directives import AUTHORIZATION_DIRECTIVES
     from gqlink.server.clock import Clock, SystemClock, Timer
-    from gqlink.server.cost_directives import COST_DIRECTIVES
     from gqlink.server.cors import CrossOrigin
+    from gqlink.server.cost_directives import COST_DIRECTIVES
     from gqlink.server.limits import Limits
     from gqlink.server.origin import Doorkeeper
     from gqlink.server.pages import BuiltPage, security_policy
