@@ -19,6 +19,7 @@ import asyncio
 import contextlib
 import json
 import multiprocessing
+import os
 import sys
 import time
 from collections import Counter
@@ -146,12 +147,14 @@ async def measure(options: argparse.Namespace) -> bool:
         "pages": ("/graphql", [LARGEST_PAGE]),
     }
     columns = f"{'p50 ms':>8} {'p99 ms':>8} {'most':>8}"
-    print(f"{'':10} {'events':>7} {columns} {'queries':>7} {columns}")
+    print(f"{'':10} {'events':>7} {columns} {'queries':>7} {columns} CPU %")
     met = True
-    async with _server() as port:
+    async with _server() as (port, pid):
         for name, (path, documents) in attacks.items():
+            began_at, cpu = time.monotonic(), _cpu_seconds(pid)
             found, counts = await _phase(f"127.0.0.1:{port}{path}", port, documents, options.seconds)
-            print(f"{name:10} {_row(found.events)} {_row(found.queries)}  {counts or ''}", flush=True)
+            share = 100 * (_cpu_seconds(pid) - cpu) / (time.monotonic() - began_at)
+            print(f"{name:10} {_row(found.events)} {_row(found.queries)} {share:5.0f}  {counts or ''}", flush=True)
             if name == "refused":
                 met = max(_percentile(found.events), _percentile(found.queries)) < GOAL_MS
     return met
@@ -181,14 +184,14 @@ def _row(latencies: list[float]) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _server() -> AsyncIterator[int]:
+async def _server() -> AsyncIterator[tuple[int, int]]:
     program = str(Path(__file__).with_name("bomb_server.py"))
     process = await asyncio.create_subprocess_exec(sys.executable, program, "{}", stdout=asyncio.subprocess.PIPE)
     try:
         assert process.stdout is not None
         port = json.loads(await process.stdout.readline())["port"]
         await asyncio.sleep(SETTLE_SECONDS)
-        yield port
+        yield port, process.pid
     finally:
         process.terminate()
         try:
@@ -196,6 +199,11 @@ async def _server() -> AsyncIterator[int]:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _options() -> argparse.Namespace:

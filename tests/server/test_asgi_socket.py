@@ -329,6 +329,26 @@ class Server:
         self.incoming.put_nowait({"type": "websocket.receive", "text": json.dumps(message)})
 
 
+async def test_what_a_message_began_runs_before_the_next_one_is_read(world: World, dialect: Dialect) -> None:
+    """A burst of queries that are quick to read and slow to answer does not hold the event loop for all of them."""
+    server = Server(dialect)
+    server.say({"type": "connection_init"})
+    running = asyncio.create_task(world.app()(server.scope, server.receive, server.send))
+    await eventually(lambda: len(server.sent) == 2)
+    for number in range(50):
+        server.say(starting(dialect, "{ hello }", id=str(number)))
+
+    in_one_turn = []
+    while world.resolved < 50:
+        before = world.resolved
+        await asyncio.sleep(0)
+        in_one_turn.append(world.resolved - before)
+    assert max(in_one_turn) <= 2
+
+    server.incoming.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    await running
+
+
 async def test_a_peer_that_is_gone_before_the_handshake_is_answered_is_no_error(world: World, dialect: Dialect) -> None:
     """ASGI servers raise an `OSError` then."""
     server = Server(dialect)

@@ -38,6 +38,8 @@ __all__ = ("serve_socket",)
 
 # How long our close may take from the moment it is written, the peer's answer included.
 _CLOSE_SECONDS: Final = 1.0
+# How long one client's messages may be worked on before the event loop turns.
+_TURN_SECONDS: Final = 0.001
 
 
 async def serve_socket(host: Host, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,12 +131,18 @@ async def _read(receive: Receive, listener: SocketListener, outlet: SendQueue) -
 
 
 async def _read_all(receive: Receive, listener: SocketListener, outlet: SendQueue) -> None:
+    loop = asyncio.get_running_loop()
+    busy_seconds = 0.0
     while (message := await receive())["type"] != "websocket.disconnect":
+        began_at = loop.time()
         _feed(listener, message.get("text"))
+        busy_seconds += loop.time() - began_at
         await outlet.wait_room()
-        # None of the waits above need have been one. What a message began runs before the next one is read: a burst of
-        # one client, each of whose messages is quick to read and slow to answer, must not keep the others waiting.
-        await asyncio.sleep(0)
+        if busy_seconds > _TURN_SECONDS or listener.is_working:
+            # None of the waits above need have been one: a burst of one client must not keep the others waiting, and
+            # what a message began runs before the next one is read: it may be quick to read and slow to answer.
+            busy_seconds = 0.0
+            await asyncio.sleep(0)
     listener.on_lost(message.get("code") or CloseCode.NO_CODE, message.get("reason") or "")
 
 

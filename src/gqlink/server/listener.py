@@ -190,6 +190,11 @@ class SocketListener(Speaker):
         """Wait while too much is waiting to be sent."""
         await self._outlet.wait_writable()
 
+    @property
+    def is_working(self) -> bool:
+        """Whether something that the client asked for runs."""
+        return bool(self._working)
+
     def _handle(self, events: list[Event]) -> None:
         try:
             for event in events:
