@@ -111,7 +111,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._upgraded = True
         super().handle_websocket_upgrade()
         protocol = self.transport.get_protocol()
-        if isinstance(protocol, WebSocketsSansIOProtocol) and not protocol.handshake_initiated:
+        unread = isinstance(protocol, WebSocketsSansIOProtocol) and not protocol.handshake_initiated
+        if unread and not self.transport.is_closing():
             self.send_400_response("The head of the handshake cannot be read.")
 
     def give_up(self) -> None:
