@@ -132,7 +132,8 @@ async def test_a_stranger_may_do_nothing(browser: Browser) -> None:
 async def test_our_own_page_needs_no_permission(browser: Browser) -> None:
     """Neither for its cookie, nor for a GET, with which its browser gives no Origin."""
     world = World()
-    app = Starlette(routes=[PAGE, *world.app(cookie="session").routes()])
+    graphql = world.app(cookie="session")
+    app = Starlette(routes=[PAGE, *graphql.routes()], lifespan=graphql.lifespan)
     async with serving(app) as authority:
         server = "localhost:" + authority.rpartition(":")[2]
         found = await tried(browser, f"http://{server}", server=server)

@@ -198,12 +198,16 @@ async def test_a_socket_has_no_use_for_it(world: World) -> None:
 def in_ours(app: Any) -> Any:
     """Under the same middleware, for other routes beside it."""
     doorkeeper = Doorkeeper(("127.0.0.1",), (GUEST,))
-    return Starlette(routes=app.routes(), middleware=[Middleware(CrossOrigin, doorkeeper=doorkeeper)])
+    return Starlette(
+        routes=app.routes(), lifespan=app.lifespan, middleware=[Middleware(CrossOrigin, doorkeeper=doorkeeper)]
+    )
 
 
 def in_starlettes(app: Any) -> Any:
     """Under Starlette's own."""
-    return Starlette(routes=app.routes(), middleware=[Middleware(CORSMiddleware, allow_origins=[GUEST])])
+    return Starlette(
+        routes=app.routes(), lifespan=app.lifespan, middleware=[Middleware(CORSMiddleware, allow_origins=[GUEST])]
+    )
 
 
 @pytest.mark.parametrize("build", [in_ours, in_starlettes])
