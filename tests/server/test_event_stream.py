@@ -11,7 +11,8 @@ from gqlink.auth import Identity, Revocation
 from gqlink.errors import LoginRequired
 from gqlink.protocol import Request
 from gqlink.server import Limits, PolicyEvent, PolicyOperation
-from gqlink.server.event_stream import KEEP_ALIVE_SECONDS, EventStreamAnswer
+from gqlink.server.asgi_event_stream import EventStreamAnswer
+from gqlink.server.event_stream import KEEP_ALIVE_SECONDS
 from server.eventually import eventually, turns
 from server.nodes import Node, nodes
 from server.streaming import COMPLETE, EXPIRED, REVOKED, Listening, told

@@ -1,8 +1,8 @@
 """GraphQL for any ASGI server, over HTTP and both WebSocket subprotocols, with one way to know who speaks.
 
-`app` is the promise; `http` and `listener` are the two shells, `asgi_socket` drives the second on any ASGI server;
-`execution` runs operations; `origin`, `cors`, `limits`, `masking`, `policy`, `requirements` and `revocations` keep it
-safe; `playground` is a page to try it in.
+`app` is the promise; `http`, `listener` and `event_stream` are the shells, `asgi_socket` and `asgi_event_stream` drive
+the last two on any ASGI server; `speaker` decides what these may send; `execution` runs operations; `origin`, `cors`,
+`limits`, `masking`, `policy`, `requirements` and `revocations` keep it safe; `playground` is a page to try it in.
 """
 
 from gqlink.errors import MissingExtra

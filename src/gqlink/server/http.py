@@ -1,6 +1,6 @@
 """GraphQL over HTTP: POST for everything, GET for queries and event streams, one answer each.
 
-Where the client takes events, and for a subscription, the answer is an event stream; see event_stream.py.
+Where the client takes events, and for a subscription, the answer is an event stream; see asgi_event_stream.py.
 
 Source: GraphQL over HTTP (draft), sections 5 and 6.
 """
@@ -26,8 +26,8 @@ from gqlink.errors import (
     TokenExpired,
 )
 from gqlink.server.admission import RETRY_SECONDS
+from gqlink.server.asgi_event_stream import EventStreamAnswer, refused_in_events
 from gqlink.server.documents import is_mutation, is_subscription
-from gqlink.server.event_stream import EventStreamAnswer, refused_in_events
 from gqlink.server.execution import RequestError, encode_request_error
 from gqlink.server.expiry import accept
 from gqlink.server.handshake import credentials_of, facts_of, peer_of, refusal_of
