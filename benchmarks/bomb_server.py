@@ -18,6 +18,8 @@ import uvloop
 from bombs import CHAT, INTRICATE, schemas
 from loopback import listen, make_socket, serve
 from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from gqlink.auth import ANONYMOUS
 from gqlink.server import GraphQLApp, Limits
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from graphql import GraphQLSchema
+    from starlette.requests import Request
 
     from gqlink.auth import Credentials, Identity
 
@@ -60,6 +63,14 @@ async def _say(_root: object, _info: object, **_arguments: object) -> AsyncItera
         yield message(number, text=repr(due_at))
 
 
+async def _watch(held: list[float]) -> None:
+    """Note how much processor time, in milliseconds, goes by while somebody waits for a millisecond."""
+    while True:
+        began_at = time.thread_time()
+        await asyncio.sleep(0.001)
+        held.append(1_000 * (time.thread_time() - began_at))
+
+
 async def _anybody(_credentials: Credentials) -> Identity:
     return ANONYMOUS
 
@@ -71,12 +82,22 @@ def main(limits: dict[str, Any]) -> None:
         for schema in (_schema(), schemas()[INTRICATE])
     )
 
+    held: list[float] = []
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with chat.lifespan(app), intricate.lifespan(app):
+            watching = asyncio.create_task(_watch(held))
             yield
+            watching.cancel()
 
-    app = Starlette(routes=[*chat.routes("/graphql"), *intricate.routes("/intricate")], lifespan=lifespan)
+    async def tell(_request: Request) -> JSONResponse:
+        found = held[:]
+        held.clear()
+        return JSONResponse(found)
+
+    routes = [*chat.routes("/graphql"), *intricate.routes("/intricate"), Route("/held", tell)]
+    app = Starlette(routes=routes, lifespan=lifespan)
     listening = make_socket()
     print(json.dumps({"port": listen(listening)}), flush=True)
     uvloop.run(serve(app, listening))

@@ -9,7 +9,11 @@ First nobody attacks, then each attack comes by itself: what is refused ("refuse
 limits that were written by hand ("allowed"), and the largest page that may be asked for ("pages"). The last two are
 more than is promised: they show what it costs when somebody has done what everybody may do, as fast as they may.
 
-Ends with status 1 if the healthy client's p99 is over 20 ms while the bombs come that are refused.
+The server says, too, how much processor time goes by while one of its tasks waits for a millisecond ("held"): that is
+what its own work makes others wait, and other programs on the machine do not change it much.
+
+Ends with status 1 if the healthy client's p99, or what is held, is over 20 ms while the bombs come that are refused. On
+a machine so busy that the p99 is over it while nobody attacks, what is held decides, and the program says so.
 """
 
 from __future__ import annotations
@@ -147,17 +151,35 @@ async def measure(options: argparse.Namespace) -> bool:
         "pages": ("/graphql", [LARGEST_PAGE]),
     }
     columns = f"{'p50 ms':>8} {'p99 ms':>8} {'most':>8}"
-    print(f"{'':10} {'events':>7} {columns} {'queries':>7} {columns} CPU %")
-    met = True
+    print(f"{'':10} {'events':>7} {columns} {'queries':>7} {columns} {'held':>7} {columns} CPU %")
+    late: dict[str, tuple[float, float]] = {}
     async with _server() as (port, pid):
         for name, (path, documents) in attacks.items():
             began_at, cpu = time.monotonic(), _cpu_seconds(pid)
             found, counts = await _phase(f"127.0.0.1:{port}{path}", port, documents, options.seconds)
+            held = await _held(port)
             share = 100 * (_cpu_seconds(pid) - cpu) / (time.monotonic() - began_at)
-            print(f"{name:10} {_row(found.events)} {_row(found.queries)} {share:5.0f}  {counts or ''}", flush=True)
-            if name == "refused":
-                met = max(_percentile(found.events), _percentile(found.queries)) < GOAL_MS
-    return met
+            print(
+                f"{name:10} {_row(found.events)} {_row(found.queries)} {_row(held)} {share:5.0f}  {counts or ''}",
+                flush=True,
+            )
+            late[name] = max(_percentile(found.events), _percentile(found.queries)), _percentile(held)
+    return _judge(late)
+
+
+def _judge(late: dict[str, tuple[float, float]]) -> bool:
+    """Tell whether the goal is met."""
+    is_busy = late["nobody"][0] >= GOAL_MS
+    if is_busy:
+        print("the machine is too busy to tell by the clients' latencies")
+    latency, held = late["refused"]
+    return held < GOAL_MS and (is_busy or latency < GOAL_MS)
+
+
+async def _held(port: int) -> list[float]:
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+        found: list[float] = (await http.get(f"http://127.0.0.1:{port}/held")).json()
+    return found
 
 
 async def _phase(target: str, port: int, documents: list[str], seconds: float) -> tuple[Latencies, dict[str, int]]:

@@ -33,7 +33,7 @@ DEFAULTS = {
     "send_buffer_bytes": 262_144,
     "stall_seconds": 10.0,
     "documents": 1_000,
-    "documents_characters": 524_288,
+    "documents_characters": 262_144,
 }
 
 

@@ -80,7 +80,7 @@ class Limits:
     send_buffer_bytes: int = 262_144
     stall_seconds: float = 10.0
     documents: int = 1_000
-    documents_characters: int = 524_288
+    documents_characters: int = 262_144
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
