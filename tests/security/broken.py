@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from graphql import (
     FieldNode,
     GraphQLError,
+    MaxIntrospectionDepthRule,
     NoSchemaIntrospectionCustomRule,
     build_schema,
+    execute_sync,
     get_operation_ast,
-    graphql,
     parse,
     specified_rules,
     validate,
@@ -142,21 +143,25 @@ class BrokenServer:
         errors = validate(
             self._schema,
             document,
-            [*specified_rules, *self._introspection_rules()],
+            self._rules(),
             hide_suggestions="suggestions" not in self._flaws,
             max_errors=None if "directive_overloading" in self._flaws else 3,
         )
         if errors:
             return {"errors": [error.formatted for error in errors]}
         assert get_operation_ast(document) is not None
-        result: dict[str, object] = dict((await graphql(self._schema, query)).formatted)
+        result: dict[str, object] = dict(execute_sync(self._schema, document).formatted)
         if "tracing" in self._flaws:
             result["extensions"] = {"tracing": {"duration": 1}}
         return result
 
-    def _introspection_rules(self) -> list[Any]:
-        allowed = {"introspection", "circular_introspection"} & set(self._flaws)
-        return [] if allowed else [NoSchemaIntrospectionCustomRule]
+    def _rules(self) -> list[Any]:
+        rules = [*specified_rules]
+        if "circular_introspection" in self._flaws:
+            rules.remove(MaxIntrospectionDepthRule)
+        elif "introspection" not in self._flaws:
+            rules.append(NoSchemaIntrospectionCustomRule)
+        return rules
 
     def _require_small(self, document: Any) -> None:
         counts = _Counts()
