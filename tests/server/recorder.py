@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gqlink.auth import Credentials, Token
-from gqlink.protocol import Close, Dialect, Frame, Kind, Side
+from gqlink.protocol import Close, Dialect, Frame, Kind, Side, Text
 from gqlink.server.listener import SocketListener
 from gqlink.server.transport import Transport
 from gqlink.testing import FakeClock
@@ -32,6 +32,15 @@ class Recorder:
         """Keep frames."""
         self.frames.extend(frames)
 
+    def write_texts(self, texts: Sequence[bytes]) -> None:
+        """Keep whole messages."""
+        self.write([Text(text) for text in texts])
+
+    @property
+    def is_writable(self) -> bool:
+        """What the test has set."""
+        return self.writable.is_set()
+
     def drop(self) -> None:
         """Find nothing: what it was given has left."""
 
@@ -50,6 +59,18 @@ class Scene:
         self.events: list[SocketEvent] = []
         self.app = world.app(clock=self.clock, on_socket_event=self.events.append, **options)
         self.host: Host = self.app._host
+        self._connect(token)
+
+    def another(self, dialect: Dialect) -> Scene:
+        """Return another socket of the same application."""
+        scene = Scene.__new__(Scene)
+        scene.__dict__.update(self.__dict__)
+        scene.dialect = dialect
+        scene._connect(None)
+        return scene
+
+    def _connect(self, token: str | None) -> None:
+        dialect = self.dialect
         self.outlet = Recorder()
         handshake = Credentials(Token(token), "header") if token else Credentials()
         transport = Transport("websocket", subprotocol=dialect.subprotocol, socket=7)

@@ -9,14 +9,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from graphql import ExecutionResult, GraphQLObjectType
+from graphql import GraphQLObjectType
 
 from gqlink.auth import ANONYMOUS, Revocation
-from gqlink.pubsub import Position, Topic
+from gqlink.pubsub import Position, Publication, Topic
 from gqlink.server import Context, Limits
 from gqlink.server.cursors import CursorCodec
-from gqlink.server.execution import Execution
-from gqlink.server.masking import ErrorFormatter
+from gqlink.server.execution import SharedResult
 from gqlink.server.policy import PolicyEvent, PolicyOperation
 from server.eventually import eventually
 from server.living import living, renewed
@@ -351,14 +350,15 @@ async def test_an_event_whose_context_fails_has_its_cursor(world: World, dialect
         assert cursor_of(one) == CODEC.write(position)
 
 
-def test_an_events_own_extensions_are_kept(world: World) -> None:
+def test_an_events_own_extensions_are_kept() -> None:
     """Ours stand beside them, and under our own key nobody else's."""
-    execution = Execution(world.schema, limits=Limits(), errors=ErrorFormatter(debug=False), debug=False)
-    result = ExecutionResult({"messages": "one"}, None, {"cost": 1, "gqlink": "somebody else's"})
-    encoded = execution._encode(result, {"gqlink": {"cursor": "c"}})
-    assert json.loads(encoded) == {
-        "data": {"messages": "one"},
-        "extensions": {"cost": 1, "gqlink": {"cursor": "c"}},
+    position = Position("epoch", 7)
+    shared = SharedResult(Publication("messages", position, "one"), "one", None, {"cost": 1, "gqlink": "another's"})
+    assert json.loads(shared.payload)["extensions"] == {"cost": 1, "gqlink": "another's"}
+    assert json.loads(shared.placed(CODEC)) == json.loads(shared.placed(CODEC))
+    assert json.loads(shared.placed(CODEC)) == {
+        "data": "one",
+        "extensions": {"cost": 1, "gqlink": {"cursor": CODEC.write(position)}},
     }
 
 

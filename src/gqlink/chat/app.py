@@ -15,7 +15,7 @@ from starlette.routing import Route
 from gqlink.auth import ANONYMOUS, PasswordHasher, TokenSigner
 from gqlink.chat.accounts import DEMO_PASSWORDS, Accounts
 from gqlink.chat.administration import Administration
-from gqlink.chat.context import ChatContext
+from gqlink.chat.context import ChatContext, SharedChatContext
 from gqlink.chat.conversation import Conversation
 from gqlink.chat.data import KEYS_FILE, prepare_directory
 from gqlink.chat.database import database_url
@@ -176,6 +176,7 @@ def _make_graphql(
         chat_schema(),
         authenticate=token_authentication(signer),
         context=lambda identity, _: ChatContext(identity, parts.conversation),
+        shared_context=lambda _: SharedChatContext(),
         broker=parts.broker,
         limits=settings.limits,
         allowed_origins=settings.origins,

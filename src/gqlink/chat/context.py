@@ -36,3 +36,8 @@ class ChatContext:
         if self.identity.is_anonymous or self.identity.subject is None:
             raise LoginRequired
         return self.identity.subject
+
+
+@dataclass(frozen=True, slots=True)
+class SharedChatContext:
+    """`info.context` of an event that is executed once for everybody in a room; who that is, it does not know."""

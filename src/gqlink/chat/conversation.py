@@ -40,6 +40,10 @@ _MESSAGE_ID: Final = re.compile(r"[1-9][0-9]{0,17}")  # fits 64 bits
 log = logging.getLogger(__name__)
 
 
+_WHOEVER_MAY_LISTEN: Final = "members"
+"""The share key of a room's messages: whoever may listen there gets the same."""
+
+
 class Conversation:
     """Reads, stores and publishes messages; who may do so is the caller's business.
 
@@ -96,13 +100,13 @@ class Conversation:
         """Hear every message that is added to a room from now on, or after where whoever opens it left off.
 
         Returns:
-            An asynchronous iterator of `Message`; it subscribes when it is first used. It ends with `SubscriberLagging`
-            where something may have been missed.
+            An asynchronous iterator of `Message`, the same for everybody; it subscribes when it is first used. It ends
+            with `SubscriberLagging` where something may have been missed.
 
         Raises:
             BadUserInput: There is no such room.
         """
-        return self._topic((await self._room(room_id)).id).stream()
+        return self._topic((await self._room(room_id)).id).stream(share_key=_WHOEVER_MAY_LISTEN)
 
     async def add_message(self, text: str, *, author: str, room_id: str, client_id: str | None = None) -> Message:
         """Store a message and let everybody in the room hear it.

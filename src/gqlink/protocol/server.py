@@ -9,7 +9,7 @@ from gqlink.errors import LimitExceeded
 from gqlink.protocol.closing import CloseCode, fixed_reason
 from gqlink.protocol.connection import Connection, require_sendable
 from gqlink.protocol.frames import CompleteReceived, InitReceived, OperationRejected, SubscribeReceived
-from gqlink.protocol.messages import Fault, encode_errors, encode_payload
+from gqlink.protocol.messages import Fault, encode_errors, encode_message, encode_payload
 from gqlink.protocol.tables import Kind, Phase, Side
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class ServerConnection(Connection):
             nesting=self._limits.nesting,
         )
         self._held: dict[str, Envelope] = {}
+        self._result_type = dialect.types[Side.SERVER, Kind.NEXT]
 
     def receive(self, text: bytes | str, *, now: float) -> list[Event]:
         """Take one text frame from the client; one over `message_bytes` closes with 1009.
@@ -129,6 +130,28 @@ class ServerConnection(Connection):
         """
         self._require_live(operation_id, "next")
         self._say(Kind.NEXT, operation_id=operation_id, payload=payload)
+
+    def results(self, operation_id: str, payloads: Sequence[bytes]) -> list[bytes]:
+        """Write results of a live operation, to be sent now, before anything else is said.
+
+        A short cut: what it returns is what `next` with each payload would put into `outgoing`, which must be empty. It
+        saves those that are said most the table, and a value for each.
+
+        Args:
+            operation_id: Its id.
+            payloads: Execution results as JSON text.
+
+        Returns:
+            Whole messages, as UTF-8.
+
+        Raises:
+            ConnectionClosed: The conversation is over.
+            LocalProtocolError: No such operation is live.
+        """
+        assert not self._outgoing, "what was said before has to be sent before"
+        self._require_live(operation_id, "next")
+        begun = encode_message(self._result_type, operation_id=operation_id, payload=b"")[:-1]
+        return [begun + payload + b"}" for payload in payloads]
 
     def error(self, operation_id: str, errors: Sequence[Mapping[str, object]]) -> None:
         """End a live operation with errors; no `complete` follows.

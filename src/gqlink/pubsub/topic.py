@@ -34,13 +34,15 @@ class Topic:
         """Begin a new epoch, because something that had to be said was not; see `Broker.reset`."""
         await self.broker.reset(self.name)
 
-    def stream(self, *, after: Position | None = None) -> Stream:
+    def stream(self, *, after: Position | None = None, share_key: str | None = None) -> Stream:
         """Make an iterator over what is said; return it from a GraphQL subscription.
 
         Args:
             after: The last position seen; see `Broker.subscribe`.
+            share_key: Says for whom the results of each event are the same: for everybody who has this key too and asks
+                the same. A server may then execute an event once for all of them. None where nobody has said so.
         """
-        return Stream(self, after=after)
+        return Stream(self, after=after, share_key=share_key)
 
 
 class Stream:
@@ -52,14 +54,21 @@ class Stream:
     Args:
         topic: Where to listen.
         after: The last position seen, or None.
+        share_key: For whom the results of each event are the same; None where nobody has said so.
     """
 
-    def __init__(self, topic: Topic, *, after: Position | None = None) -> None:
+    def __init__(self, topic: Topic, *, after: Position | None = None, share_key: str | None = None) -> None:
         self.topic = topic
+        self.share_key = share_key
         self._after = after
         self._subscription: Subscription | None = None
         self._opening = asyncio.Lock()
         self._closed = False
+
+    @property
+    def after(self) -> Position | None:
+        """The last position seen, as whoever made it has said."""
+        return self._after
 
     @property
     def subscription(self) -> Subscription | None:

@@ -65,6 +65,9 @@ class GraphQLApp:
             `AuthError` for a bad credential, `AuthUnavailable` when it cannot tell.
         context: Builds `info.context` from identity and transport, sync or async; for each operation, and for each
             event of a subscription. Without it resolvers see a `Context`.
+        shared_context: Builds `info.context` from a share key, sync or async, for events that are executed once for
+            everybody who gets the same: those of a `topic.stream(share_key=…)`. It never learns who they are. Without
+            it nothing is shared.
         broker: What `topic` speaks through; a `MemoryBroker` of its own when None.
         limits: What a client may make the server do or hold.
         allowed_origins: Origins of pages that may ask, beside the same origin; "http://localhost:*" means any port.
@@ -94,6 +97,7 @@ class GraphQLApp:
         *,
         authenticate: Authenticate,
         context: Callable[[Identity, Transport], object] | None = None,
+        shared_context: Callable[[str], object] | None = None,
         broker: Broker | None = None,
         limits: Limits | None = None,
         allowed_origins: Sequence[str] = (),
@@ -143,6 +147,7 @@ class GraphQLApp:
             policy=policy,
             meter=meter,
             throttle=throttle,
+            shared_context=shared_context,
         )
         self._http = CrossOrigin(
             partial(serve_http, self._host), doorkeeper=self._host.doorkeeper, credentials=cookie is not None
@@ -277,7 +282,7 @@ class GraphQLApp:
         for speaker in speakers:
             speaker.close(CloseCode.SERVICE_RESTART, "Service restart")
         host.queries.cancel_all()
-        tasks = (host.queries.tasks | host.mutations.tasks | host.revocations.tasks).union(
+        tasks = (host.queries.tasks | host.mutations.tasks | host.revocations.tasks | host.shared_runs.tasks).union(
             *(speaker.tasks for speaker in speakers)
         )
         if not await wait_for_tasks(tasks, seconds=host.limits.execution_seconds):

@@ -15,6 +15,7 @@ section 9.2, "Server-sent events".
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -102,7 +103,7 @@ class EventStream(Speaker):
             self._finish(_errors([self._host.errors.format(exc)]))
         for running in self._running.values():
             if running.task is not None:
-                running.task.add_done_callback(self._on_done)
+                running.task.add_done_callback(partial(self._on_done, running))
 
     def on_lost(self) -> None:
         """Take note that nothing can be said any more; a mutation finishes."""
@@ -125,6 +126,11 @@ class EventStream(Speaker):
             self._outlet.drop()
             self._end_with(error)
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether `wait_writable` would return at once."""
+        return self._outlet.is_writable
+
     async def wait_writable(self) -> None:
         """Wait while too much is waiting to be sent."""
         await self._outlet.wait_writable()
@@ -140,6 +146,10 @@ class EventStream(Speaker):
         del running
         self._say(_next(payload))
 
+    def _say_results(self, running: Running, payloads: Sequence[bytes]) -> None:
+        del running
+        self._say(*map(_next, payloads))
+
     def _say_complete(self, running: Running) -> None:
         del running
         self._finish()
@@ -148,9 +158,10 @@ class EventStream(Speaker):
         del running
         self._finish(_errors(errors))
 
-    def _on_done(self, task: asyncio.Task[None]) -> None:
+    def _on_done(self, running: Running, task: asyncio.Task[None]) -> None:
         """End what nobody has ended: a mistake of ours, which the client must not wait for."""
-        if self._open:
+        follows = running.following is not None and running.following.goes_on
+        if self._open and not follows:
             cause = None if task.cancelled() else task.exception()
             self._finish(_errors([self._host.errors.format(cause or RuntimeError("an operation had no end"))]))
 

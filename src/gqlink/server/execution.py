@@ -12,15 +12,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 from graphql import ExecutionResult, Executor, GraphQLError, create_source_event_stream
 
 from gqlink.errors import LimitExceeded, SubscriberLagging
-from gqlink.protocol import position_extensions, read_cursor_request
+from gqlink.protocol import EventPosition, position_extensions, read_cursor_request
 from gqlink.pubsub import Stream
 from gqlink.server.cursors import PlacedEvent, open_stream
 from gqlink.server.documents import Documents, InvalidDocument, is_mutation
@@ -30,17 +31,38 @@ from gqlink.server.tasks import is_ending
 from gqlink.server.variable_limits import check_variables
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
 
     from gqlink.protocol import CursorRequest, Request
+    from gqlink.pubsub import Publication
+    from gqlink.server.cursors import CursorCodec
     from gqlink.server.limits import Limits
     from gqlink.server.masking import ErrorFormatter
 
-__all__ = ("EventResult", "Execution", "Operation", "RequestError", "encode_request_error")
+__all__ = (
+    "EventResult",
+    "Execution",
+    "Operation",
+    "RequestError",
+    "SharedResult",
+    "Source",
+    "encode_request_error",
+    "start_payload",
+)
 
 T = TypeVar("T")
+Written_co = TypeVar("Written_co", covariant=True)
+
+
+class Write(Protocol[Written_co]):
+    """Writes a result."""
+
+    def __call__(
+        self, data: object, errors: list[dict[str, object]] | None, extensions: Mapping[str, object] | None, /
+    ) -> Written_co:
+        """Write `data`, `errors` and `extensions`."""
 
 
 class RequestError(Exception):
@@ -73,6 +95,30 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Where the events of a subscription come from.
+
+    Args:
+        operation: The subscription.
+        executor: Executes them for the one who asked.
+        events: What the resolver returned.
+    """
+
+    operation: Operation
+    executor: Executor[object]
+    events: AsyncIterable[object]
+
+    @property
+    def wanted(self) -> CursorRequest | None:
+        """Whether whoever asked wants cursors, and after which."""
+        return read_cursor_request(self.operation.request.extensions)
+
+    async def aclose(self) -> None:
+        """End it, where nobody has begun to iterate it."""
+        await _close(self.events)
+
+
+@dataclass(frozen=True, slots=True)
 class EventResult:
     """One event of a subscription, executed; or its start, where the subscriber asked for cursors.
 
@@ -85,6 +131,40 @@ class EventResult:
     payload: bytes
     data: object
     is_event: bool = True
+
+
+class SharedResult:
+    """One event of a topic, executed once for all who get the same; written as each of them wants it.
+
+    Args:
+        publication: The event, as the topic published it.
+        data: Of its execution's result.
+        errors: Likewise, formatted.
+        extensions: Likewise.
+    """
+
+    __slots__ = ("_placed", "_unplaced", "payload", "publication")
+
+    def __init__(
+        self,
+        publication: Publication,
+        data: object,
+        errors: list[dict[str, object]] | None,
+        extensions: Mapping[str, object] | None,
+    ) -> None:
+        self.publication = publication
+        self.payload = _encode(data, errors, extensions)
+        self._unplaced: tuple[object, list[dict[str, object]] | None, Mapping[str, object]] | None
+        self._unplaced = data, errors, extensions or {}
+        self._placed = b""
+
+    def placed(self, cursors: CursorCodec) -> bytes:
+        """Return the payload for those who want to know where it stands."""
+        if self._unplaced is not None:
+            data, errors, extensions = self._unplaced
+            place = position_extensions(EventPosition(cursors.write(self.publication.position)))
+            self._placed, self._unplaced = _encode(data, errors, {**extensions, **place}), None
+        return self._placed
 
 
 class _SomebodyElse(Exception):
@@ -167,6 +247,50 @@ class Execution:
 
         return await self._answer(execute, _nobody_in_particular if is_mutation(operation.node) else present)
 
+    async def open(
+        self,
+        operation: Operation,
+        context: Callable[[], object],
+        *,
+        present: Callable[[], object] = _nobody_in_particular,
+    ) -> Source:
+        """Find the source of a subscription's events; whoever opens it gives it to `events`, or closes it.
+
+        Args:
+            operation: From `prepare`.
+            context: Builds what resolvers see.
+            present: As for `run`: the beginning is executed again when it was executed for somebody else.
+
+        Raises:
+            RequestError: Variables cannot be coerced, or the subscription does not begin.
+        """
+        with self.reporting():
+            async with self._within_time():
+                executor, source = await self._subscribe(operation, context, present)
+            if not isinstance(source, AsyncIterable):
+                raise RequestError(self._errors.format_all(_errors_of(source)))
+            return Source(operation, executor, source)
+
+    def shared(
+        self, operation: Operation, context: Callable[[], object]
+    ) -> Callable[[Publication], Awaitable[SharedResult]]:
+        """Make what executes the events of a subscription for everybody who gets the same.
+
+        Args:
+            operation: From `prepare`.
+            context: Builds what resolvers see, anew for every event; it knows no identity.
+
+        Raises:
+            RequestError: Variables cannot be coerced.
+        """
+        executor = self._executor(operation, None)
+
+        async def execute(publication: Publication) -> SharedResult:
+            run = partial(_execute_event, executor, publication.data, context, _no_objection)
+            return await self._written(run, _nobody_in_particular, partial(SharedResult, publication))
+
+        return execute
+
     async def events(
         self,
         operation: Operation,
@@ -175,35 +299,55 @@ class Execution:
         present: Callable[[], object] = _nobody_in_particular,
         check: Callable[[object], None] = _no_objection,
     ) -> AsyncGenerator[EventResult, None]:
-        """Run a subscription: yield each result, and close the source at the end, whatever the end is.
+        """Run a subscription by itself from its beginning to its end: see `open` and `results`."""
+        source = await self.open(operation, context, present=present)
+        results = self.results(source, context, present=present, check=check)
+        try:
+            async for result in results:
+                yield result
+        finally:
+            await results.aclose()
+
+    async def results(
+        self,
+        source: Source,
+        context: Callable[[], object],
+        *,
+        present: Callable[[], object] = _nobody_in_particular,
+        check: Callable[[object], None] = _no_objection,
+    ) -> AsyncGenerator[EventResult, None]:
+        """Execute each event of a source; close it at the end, whatever the end is.
 
         Where the request asks for cursors and the source is a `Stream`, the first result is no event: it says where
         the subscription starts, and whether that is where the subscriber left off. Each later one says where it stands.
 
         Args:
-            operation: From `prepare`.
+            source: From `open`.
             context: Builds what resolvers see, anew for every event.
-            present: As for `run`: an event is executed again when it was executed for somebody else, and so is the
-                beginning.
+            present: As for `run`: an event is executed again when it was executed for somebody else.
             check: Called with each event in the step in which its resolvers begin; a `RequestError` that it raises is
                 the end.
 
         Raises:
-            RequestError: Variables cannot be coerced, or the subscription does not begin, or its source fails.
+            RequestError: The source fails.
             SubscriberLagging: The events came faster than they were taken, or their topic was reset.
         """
-        try:
-            async with self._within_time():
-                executor, source = await self._subscribe(operation, context, present)
-            if not isinstance(source, AsyncIterable):
-                raise RequestError(self._errors.format_all(_errors_of(source)))
-            async with self._listening(source, read_cursor_request(operation.request.extensions)) as iterator:
+        with self.reporting():
+            async with self._listening(source.events, source.wanted) as iterator:
                 async for item in iterator:
                     event = item if isinstance(item, PlacedEvent) else PlacedEvent(item)
                     if event.is_start:
-                        yield EventResult(_encode(None, None, _extensions_of(event)), None, is_event=False)
+                        yield EventResult(start_payload(event.position), None, is_event=False)
                     else:
-                        yield EventResult(await self._event(executor, event, context, present, check), event.data)
+                        yield EventResult(
+                            await self._event(source.executor, event, context, present, check), event.data
+                        )
+
+    @contextmanager
+    def reporting(self) -> Iterator[None]:
+        """Make a `RequestError` of whatever an application's source does."""
+        try:
+            yield
         except (RequestError, SubscriberLagging):
             raise
         except (Exception, asyncio.CancelledError) as exc:
@@ -237,12 +381,7 @@ class Execution:
         present: Callable[[], object],
         check: Callable[[object], None],
     ) -> bytes:
-        async def execute() -> object:
-            per_event = executor.build_per_event_executor(event.data)
-            per_event.context_value = await _settle(context())
-            check(event.data)
-            return await _settle(per_event.execute_operation(False))  # noqa: FBT003 -- graphql-core's own call
-
+        execute = partial(_execute_event, executor, event.data, context, check)
         return await self._answer(execute, present, _extensions_of(event))
 
     async def _answer(
@@ -251,16 +390,24 @@ class Execution:
         present: Callable[[], object],
         extensions: Mapping[str, object] | None = None,
     ) -> bytes:
-        """Await a result, and write it with ours beside its own extensions; whatever a resolver does is an answer."""
+        """Await a result, and write it with ours beside its own extensions."""
+        return await self._written(
+            execute, present, lambda data, errors, own: _encode(data, errors, {**(own or {}), **(extensions or {})})
+        )
+
+    async def _written(
+        self, execute: Callable[[], Awaitable[object]], present: Callable[[], object], write: Write[T]
+    ) -> T:
+        """Await a result and write it; whatever a resolver does is one, and what cannot be written is an error."""
         try:
             async with self._within_time():
-                return self._encode(await _execute_for_one(execute, present), extensions)
+                return write(*self._parts(await _execute_for_one(execute, present)))
         except RequestError:
             raise
         except (Exception, asyncio.CancelledError) as exc:
             if isinstance(exc, asyncio.CancelledError) and is_ending():
                 raise
-            return _encode(None, [self._errors.format(exc)], extensions)
+            return write(None, [self._errors.format(exc)], None)
 
     def _find(self, request: Request) -> Operation:
         check_variables(request.variables, self._limits)
@@ -322,11 +469,11 @@ class Execution:
         sent = msgspec.json.encode(operation.request.variables).decode()
         raise RequestError(self._errors.format_all(built, code="BAD_USER_INPUT", sent=sent))
 
-    def _encode(self, result: object, extensions: Mapping[str, object] | None) -> bytes:
+    def _parts(self, result: object) -> tuple[object, list[dict[str, object]] | None, Mapping[str, object] | None]:
         if not isinstance(result, ExecutionResult):
             raise TypeError("incremental delivery is not supported")
         errors = self._errors.format_all(result.errors) if result.errors else None
-        return _encode(result.data, errors, {**(result.extensions or {}), **(extensions or {})})
+        return result.data, errors, result.extensions
 
 
 def _encode(data: object, errors: list[dict[str, object]] | None, extensions: Mapping[str, object] | None) -> bytes:
@@ -336,6 +483,11 @@ def _encode(data: object, errors: list[dict[str, object]] | None, extensions: Ma
     if extensions:
         response["extensions"] = extensions
     return msgspec.json.encode(response)
+
+
+def start_payload(position: EventPosition | None) -> bytes:
+    """Write what a subscriber who asked for cursors is told first: that it is live, and where."""
+    return _encode(None, None, {} if position is None else position_extensions(position))
 
 
 def _extensions_of(event: PlacedEvent) -> dict[str, object]:
@@ -375,6 +527,16 @@ async def _execute_for_one(execute: Callable[[], Awaitable[T]], present: Callabl
         else:
             if present() is somebody:
                 return result
+
+
+async def _execute_event(
+    executor: Executor[object], data: object, context: Callable[[], object], check: Callable[[object], None]
+) -> object:
+    """Execute one event of a subscription, with a context of its own."""
+    per_event = executor.build_per_event_executor(data)
+    per_event.context_value = await _settle(context())
+    check(data)
+    return await _settle(per_event.execute_operation(False))  # noqa: FBT003 -- graphql-core's own call
 
 
 async def _settle(value: Awaitable[T] | T) -> T:

@@ -9,6 +9,7 @@ from gqlink.protocol import CloseCode
 from gqlink.server.admission import Admission
 from gqlink.server.expiry import ExpiryWatch
 from gqlink.server.logbook import Throttle, log_event
+from gqlink.server.sharing import Sharing
 from gqlink.server.statistics import known_reason
 from gqlink.server.tasks import TaskSet
 from gqlink.server.transport import Context
@@ -51,6 +52,7 @@ class Host:
         policy: The application's own, or None: everything is allowed.
         meter: The counters.
         throttle: Keeps a flood out of the log.
+        shared_context: Builds what resolvers of a shared run see from its share key; None: nothing is shared.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Host:
         policy: Policy | None,
         meter: Meter,
         throttle: Throttle | None = None,
+        shared_context: Callable[[str], object] | None = None,
     ) -> None:
         self.execution = execution
         self.authentication = authentication
@@ -82,6 +85,9 @@ class Host:
         self.context: Callable[[Identity, Transport], object] = build_context or Context
         self.mutations = TaskSet()
         self.queries = TaskSet()
+        self.shared_runs = TaskSet()
+        self.sharing = Sharing(self.shared_runs)
+        self.shared_context = shared_context
         self.listeners = listeners
         self.revocations = revocations
         self.policy = policy
@@ -98,12 +104,10 @@ class Host:
         return next(self._sockets)
 
     def statistics(self) -> ServerStatistics:
-        """Say what the transports do and have done; it takes longer the more operations there are."""
-        tasks = (self.queries.tasks | self.mutations.tasks).union(*(speaker.tasks for speaker in self.listeners))
+        """Say what the transports do and have done."""
         sockets = sum(speaker.kind == "websocket" for speaker in self.listeners)
-        # Beside them are authentications, renewals, and whoever watches for an HTTP client that leaves.
-        operations = sum(task.get_name().endswith(" operation") for task in tasks)
-        return self.meter.read(sockets=sockets, streams=len(self.listeners) - sockets, operations=operations)
+        streams, operations = len(self.listeners) - sockets, self.meter.running.total()
+        return self.meter.read(sockets=sockets, streams=streams, operations=operations)
 
     def notify(self, event: SocketEvent) -> None:
         """Count it and tell the application; what that does wrong there is its own business, and logged."""

@@ -42,7 +42,7 @@ from gqlink.server.http_request import (
     read_query_string,
     read_request,
 )
-from gqlink.server.observing import observe
+from gqlink.server.observing import Observation
 from gqlink.server.policy import authorize
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ async def _execute(
     if media_type == EVENT_STREAM or is_subscription(operation.node):
         return _stream(host, http, operation, standing)
     transport, identity = facts_of(http.scope), standing.identity
-    with observe(host, operation, transport=transport, label="http", identity=identity):
+    with Observation(host, operation, transport=transport, label="http", identity=identity):
         try:
             payload = await _run(host, http, operation, _context(host, transport, operation, standing))
         except NotExecuted as exc:

@@ -52,12 +52,14 @@ from gqlink.server.speaker import Speaker
 from gqlink.server.transport import SocketEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from gqlink.auth import Credentials, Identity
     from gqlink.protocol import Dialect, Event, Frame, RenewalOutcome
     from gqlink.server.admission import Place
     from gqlink.server.clock import Timer
+    from gqlink.server.cursors import CursorCodec
+    from gqlink.server.execution import SharedResult
     from gqlink.server.expiry import Expiry
     from gqlink.server.host import Host
     from gqlink.server.running import Running
@@ -77,6 +79,13 @@ class Outlet(Protocol):
 
     def write(self, frames: Sequence[Frame]) -> None:
         """Take frames to send, in order, without waiting; a `Close` is the last one."""
+
+    def write_texts(self, texts: Sequence[bytes]) -> None:
+        """Take whole text messages to send, in order, without waiting; what `write` does, for those sent most."""
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether `wait_writable` would return at once."""
 
     def drop(self) -> None:
         """Drop the frames that wait for a client that reads slowly; a close, and what was written with it, stays."""
@@ -185,6 +194,11 @@ class SocketListener(Speaker):
         if self._is_open():
             self._connection.pong(outcome_payload(outcome))
             self._flush()
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether `wait_writable` would return at once."""
+        return self._outlet.is_writable
 
     async def wait_writable(self) -> None:
         """Wait while too much is waiting to be sent."""
@@ -341,6 +355,9 @@ class SocketListener(Speaker):
     def _say_next(self, running: Running, payload: bytes) -> None:
         self._connection.next(running.id, payload)
         self._flush()
+
+    def _say_results(self, running: Running, payloads: Sequence[bytes]) -> None:
+        self._outlet.write_texts(self._connection.results(running.id, payloads))
 
     def _say_complete(self, running: Running) -> None:
         self._connection.complete(running.id)

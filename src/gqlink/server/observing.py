@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from starlette.requests import ClientDisconnect
 
@@ -22,6 +22,9 @@ from gqlink.server.tracing import end_span, start_span, within_span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from contextvars import Token
+    from types import TracebackType
 
     from opentelemetry.trace import Span
 
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from gqlink.server.host import Host
     from gqlink.server.transport import Transport
 
-__all__ = ("OperationWatch", "observe", "present_operation", "unobserved")
+__all__ = ("Observation", "OperationWatch", "present_operation", "unobserved")
 
 _present: ContextVar[OperationWatch | None] = ContextVar("gqlink_server_operation", default=None)
 
@@ -96,11 +99,8 @@ def unobserved() -> Iterator[None]:
         _present.reset(before)
 
 
-@contextmanager
-def observe(
-    host: Host, operation: Operation, *, transport: Transport, label: str, identity: Identity
-) -> Iterator[OperationWatch]:
-    """Watch an operation while this block runs, and count it in the end.
+class Observation:
+    """The watch that is kept on an operation while a block runs; in the end it is counted, and its span ended.
 
     Args:
         host: Whose meter and clock these are.
@@ -109,25 +109,52 @@ def observe(
         label: How that is called in counts: "http", "websocket" or "event_stream".
         identity: Who asked.
     """
-    watch = OperationWatch(operation, transport=transport, label=label, identity=identity)
-    host.meter.running[watch.kind, label] += 1
-    began_at = host.clock.now()
-    before = _present.set(watch)
-    outcome = "cancelled"
-    try:
-        with within_span(watch.span):
-            yield watch
-        outcome = "error" if watch.failed else "ok"
-    except (asyncio.CancelledError, ClientDisconnect, GeneratorExit):
-        raise
-    except BaseException:
-        outcome = "error"
-        watch.failed = True
-        raise
-    finally:
-        _present.reset(before)
-        host.meter.running[watch.kind, label] -= 1
-        host.meter.operations[watch.kind, label, outcome] += 1
+
+    __slots__ = ("_before", "_began_at", "_goes_on", "_host", "_within", "watch")
+
+    def __init__(
+        self, host: Host, operation: Operation, *, transport: Transport, label: str, identity: Identity
+    ) -> None:
+        self.watch = OperationWatch(operation, transport=transport, label=label, identity=identity)
+        self._host = host
+        self._began_at = host.clock.now()
+        self._before: Token[OperationWatch | None] | None = None
+        self._within: AbstractContextManager[object] | None = None
+        self._goes_on = False
+
+    def go_on(self) -> None:
+        """Let it go on when the block ends without an exception: then somebody else says when it has ended."""
+        self._goes_on = True
+
+    def end(self, outcome: str) -> None:
+        """Take note that it has ended; once."""
+        watch, meter = self.watch, self._host.meter
+        meter.running[watch.kind, watch.label] -= 1
+        meter.operations[watch.kind, watch.label, outcome] += 1
         if watch.kind != "subscription":
-            host.meter.timed(watch.kind, label, host.clock.now() - began_at)
+            meter.timed(watch.kind, watch.label, self._host.clock.now() - self._began_at)
         end_span(watch, outcome)
+
+    def __enter__(self) -> Self:
+        self._host.meter.running[self.watch.kind, self.watch.label] += 1
+        self._before = _present.set(self.watch)
+        self._within = within_span(self.watch.span)
+        self._within.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._within is not None
+        assert self._before is not None
+        self._within.__exit__(kind, exc, traceback)
+        _present.reset(self._before)
+        self._within = self._before = None
+        if exc is None:
+            if not self._goes_on:
+                self.end("error" if self.watch.failed else "ok")
+        elif isinstance(exc, asyncio.CancelledError | ClientDisconnect | GeneratorExit):
+            self.end("cancelled")
+        else:
+            self.watch.failed = True
+            self.end("error")

@@ -10,20 +10,25 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from gqlink.errors import LoginRequired, PermissionDenied, SessionRevoked, SubscriberLagging, TokenExpired
 from gqlink.protocol import CloseCode
+from gqlink.pubsub import Stream
 from gqlink.server.documents import is_subscription
 from gqlink.server.execution import RequestError
+from gqlink.server.following import Following, FollowingSocket
 from gqlink.server.logbook import log_event
-from gqlink.server.observing import observe
+from gqlink.server.observing import Observation
 from gqlink.server.policy import PolicyEvent, check_policy
+from gqlink.server.sharing import group_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from gqlink.auth import Identity
-    from gqlink.server.execution import Operation
+    from gqlink.pubsub import Publication
+    from gqlink.server.execution import Operation, SharedResult, Source
     from gqlink.server.host import Host
     from gqlink.server.observing import OperationWatch
     from gqlink.server.policy import PolicyOperation
+    from gqlink.server.sharing import Group, GroupKey
     from gqlink.server.transport import Transport
 
 __all__ = ("OperationSocket", "Runner", "Running")
@@ -41,7 +46,7 @@ class Running:
         asked: What was asked about; None where there is no policy, and nothing is demanded.
     """
 
-    __slots__ = ("asked", "doubtful", "id", "live", "mutation", "task")
+    __slots__ = ("asked", "doubtful", "following", "id", "live", "mutation", "task")
 
     def __init__(self, operation_id: str, *, mutation: bool, asked: PolicyOperation | None) -> None:
         self.id = operation_id
@@ -51,13 +56,15 @@ class Running:
         self.doubtful = False
         """Rights may have changed since it started, so its answer needs to be asked about."""
         self.task: asyncio.Task[None] | None = None
+        self.following: Following | None = None
+        """Its place in a shared run, where it has one."""
 
     def event(self, data: object) -> PolicyEvent | None:
         """Return what to ask about one event; None where there is nothing to ask."""
         return None if self.asked is None else PolicyEvent(self.asked, data)
 
 
-class OperationSocket(Protocol):
+class OperationSocket(FollowingSocket, Protocol):
     """What an operation says to its socket; each is one step, and harmless when the operation is over."""
 
     @property
@@ -102,7 +109,7 @@ class Runner:
         transport, identity = self._transport, self._socket.identity
         label = "event_stream" if transport.socket is None else "websocket"
         try:
-            with observe(self._host, operation, transport=transport, label=label, identity=identity) as seen:
+            with Observation(self._host, operation, transport=transport, label=label, identity=identity) as seen:
                 if is_subscription(operation.node):
                     await self._run_subscription(running, operation, seen)
                 else:
@@ -110,12 +117,15 @@ class Runner:
         except RequestError as exc:
             self._socket.fail(running, exc.errors)
         except SubscriberLagging as exc:
-            # To go on would be a gap that nobody sees: the client connects again, and resumes if that is possible.
-            socket, client = transport.socket, transport.client
-            log_event("slow_consumer", "a client is closed: %s", exc, socket=socket, client=client)
-            if running.live and not exc.reset:  # its socket has not ended meanwhile
-                self._host.meter.slow_consumers += 1
-            self._socket.close(CloseCode.SLOW_CONSUMER, "Slow consumer")
+            self._end_lagging(running, exc)
+
+    def _end_lagging(self, running: Running, exc: SubscriberLagging) -> None:
+        # To go on would be a gap that nobody sees: the client connects again, and resumes if that is possible.
+        socket, client = self._transport.socket, self._transport.client
+        log_event("slow_consumer", "a client is closed: %s", exc, socket=socket, client=client)
+        if running.live and not exc.reset:  # its socket has not ended meanwhile
+            self._host.meter.slow_consumers += 1
+        self._socket.close(CloseCode.SLOW_CONSUMER, "Slow consumer")
 
     async def _run_once(self, running: Running, operation: Operation) -> None:
         context = partial(self._mutation_context, running) if running.mutation else self._context
@@ -123,9 +133,55 @@ class Runner:
         self._socket.deliver(running, payload, about=running.asked if running.doubtful else None)
         self._socket.complete(running)
 
-    async def _run_subscription(self, running: Running, operation: Operation, seen: OperationWatch) -> None:
+    async def _run_subscription(self, running: Running, operation: Operation, seen: Observation) -> None:
+        source = await self._host.execution.open(operation, self._context, present=self._present)
+        stream = source.events
+        key = group_key(operation, stream) if isinstance(stream, Stream) and self._host.shared_context else None
+        if key is None:
+            await self._run_alone(running, source, seen.watch)
+        else:
+            assert isinstance(stream, Stream)
+            await self._follow(running, source, stream, key=key, seen=seen)
+
+    async def _follow(
+        self, running: Running, source: Source, stream: Stream, *, key: GroupKey, seen: Observation
+    ) -> None:
+        """Put a subscriber into the group of those who get the same; from then on it needs no task."""
+        host, watch = self._host, seen.watch
+
+        def sent(number: int) -> None:
+            host.meter.events_sent += number
+            watch.events += number
+
+        def execute() -> Callable[[Publication], Awaitable[SharedResult]]:
+            assert host.shared_context is not None
+            return host.execution.shared(source.operation, partial(host.shared_context, key.share_key))
+
+        def join(following: Following) -> Group:
+            return host.sharing.join(key, stream.topic, following, execute=execute)
+
+        running.following = Following(running, self._socket, on_sent=sent, on_end=self._on_shared_end)
+        try:
+            with host.execution.reporting():
+                await running.following.begin(source, stream, join)
+        except BaseException:
+            running.following.leave("error")
+            raise
+        finally:
+            await source.aclose()
+        running.following.go_on(seen)
+
+    def _on_shared_end(self, running: Running, error: Exception | None) -> None:
+        if isinstance(error, SubscriberLagging):
+            self._end_lagging(running, error)
+        elif error is not None:
+            self._socket.fail(running, [self._host.errors.format(error)])
+        else:
+            self._socket.complete(running)
+
+    async def _run_alone(self, running: Running, source: Source, seen: OperationWatch) -> None:
         check = partial(self._check_event, running)
-        events = self._host.execution.events(operation, self._context, present=self._present, check=check)
+        events = self._host.execution.results(source, self._context, present=self._present, check=check)
         numbers = itertools.count(1)
         try:
             async for result in events:

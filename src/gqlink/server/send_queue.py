@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from gqlink.protocol import Close, CloseCode
+from gqlink.protocol import Close, CloseCode, Text
 from gqlink.server.logbook import log_event
 from gqlink.server.statistics import Meter
 
@@ -100,6 +100,15 @@ class SendQueue:
             self._count(_size([_GOODBYE]))
             self._frames.append(_GOODBYE)
             self._filled.set()
+
+    def write_texts(self, texts: Sequence[bytes]) -> None:
+        """Take whole messages to send; see `Outlet`."""
+        self.write([Text(text) for text in texts])
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether `wait_writable` would return at once."""
+        return self._writable.is_set()
 
     def drop(self) -> None:
         """Drop what waits; see `Outlet`.

@@ -20,11 +20,12 @@ from gqlink.server.tasks import TaskSet, wait_for_tasks
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from gqlink.auth import Identity
     from gqlink.errors import AuthError
-    from gqlink.server.execution import Operation
+    from gqlink.server.cursors import CursorCodec
+    from gqlink.server.execution import Operation, SharedResult
     from gqlink.server.host import Host
     from gqlink.server.policy import PolicyEvent, PolicyOperation
     from gqlink.server.transport import Transport
@@ -80,6 +81,11 @@ class Speaker(ABC):
     def dismiss(self, error: AuthError) -> None:
         """End it, because its client is not any more who it speaks for; nothing that waits may leave."""
 
+    @property
+    @abstractmethod
+    def is_writable(self) -> bool:
+        """Whether `wait_writable` would return at once."""
+
     @abstractmethod
     async def wait_writable(self) -> None:
         """Wait while too much is waiting to be sent."""
@@ -104,16 +110,43 @@ class Speaker(ABC):
         if self._may_speak(running) and self._allows(running, about) and self._may_speak(running):
             self._say_next(running, payload)
 
+    def hand_on(self, running: Running, results: Sequence[SharedResult], *, cursors: CursorCodec | None) -> int:
+        """Send results of a shared run, as far as they may be sent in this very step; return how many were.
+
+        What the schema's directives demand was looked at when the operation began, and is at each renewal; so only a
+        policy is asked about each event.
+
+        Args:
+            running: The operation.
+            results: Oldest first.
+            cursors: How cursors are written; None where nobody wants any.
+        """
+        payloads = [result.payload if cursors is None else result.placed(cursors) for result in results]
+        if self._host.policy is None:
+            if not self._may_speak(running):
+                return 0
+            self._say_results(running, payloads)
+            return len(payloads)
+        sent = 0
+        for result, payload in zip(results, payloads, strict=True):
+            self.deliver(running, payload, about=running.event(result.publication.data))
+            sent += running.live
+        return sent
+
+    def spawn(self, coroutine: Coroutine[object, object, None]) -> None:
+        """Do something in a task that ends with it."""
+        self._tasks.spawn(coroutine, name=self._name("catching up"))
+
     def complete(self, running: Running) -> None:
         """End an operation whose source has ended."""
         if self._may_speak(running):
-            self._forget(running)
+            self._forget(running, outcome="ok")
             self._say_complete(running)
 
     def fail(self, running: Running, errors: Sequence[Mapping[str, object]]) -> None:
         """End an operation with errors."""
         if self._may_speak(running):
-            self._forget(running)
+            self._forget(running, outcome="error")
             self._say_errors(running, errors)
 
     @abstractmethod
@@ -126,6 +159,9 @@ class Speaker(ABC):
 
     @abstractmethod
     def _say_next(self, running: Running, payload: bytes) -> None: ...
+
+    @abstractmethod
+    def _say_results(self, running: Running, payloads: Sequence[bytes]) -> None: ...
 
     @abstractmethod
     def _say_complete(self, running: Running) -> None: ...
@@ -159,6 +195,8 @@ class Speaker(ABC):
             self._cancel(running)
 
     def _cancel(self, running: Running) -> None:
+        if running.following is not None:
+            running.following.leave("cancelled")
         if not running.mutation and running.task is not None:
             self._tasks.cancel(running.task)
 
@@ -182,9 +220,11 @@ class Speaker(ABC):
             self._cancel(running)
         return running.live  # the hook may have ended everything
 
-    def _forget(self, running: Running) -> None:
+    def _forget(self, running: Running, *, outcome: str) -> None:
         running.live = False
         self._running.pop(running.id, None)
+        if running.following is not None:
+            running.following.leave(outcome)
 
     def _name(self, what: str) -> str:
         return f"gqlink {self.kind.replace('_', ' ')} {what}"
