@@ -51,6 +51,7 @@ class Play:
 
     async def _stop(self, seat: int, id_: str) -> None:
         if seat in self.guests:
+            await self._read_on(self.guests[seat])
             self.guests[seat].stop(id_)
 
     async def _slow(self, seat: int, slow: bool) -> None:  # noqa: FBT001 -- a word of the script
@@ -60,7 +61,13 @@ class Play:
 
     async def _lose(self, seat: int) -> None:
         if seat in self.guests:
+            await self._read_on(self.guests[seat])
             self.guests[seat].listener.on_lost(1006)
+
+    async def _read_on(self, guest: Scene) -> None:
+        """Let somebody slow read first: alone one event more may have been executed for them, and sent."""
+        guest.outlet.writable.set()
+        await guest.settle()
 
     async def _say(self, sayings: list[tuple[str, str]]) -> None:
         for text, room in sayings:
@@ -71,7 +78,7 @@ class Play:
         if guest is None or id_ in guest.listener._running:
             return
         room, scale, selected, wish = asked
-        extensions = {}
+        extensions: dict[str, Any] = {}
         if wish == "cursor":
             extensions = {"extensions": CURSORS}
         elif wish == "after" and room in self.cursors:

@@ -52,14 +52,12 @@ from gqlink.server.speaker import Speaker
 from gqlink.server.transport import SocketEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from gqlink.auth import Credentials, Identity
     from gqlink.protocol import Dialect, Event, Frame, RenewalOutcome
     from gqlink.server.admission import Place
     from gqlink.server.clock import Timer
-    from gqlink.server.cursors import CursorCodec
-    from gqlink.server.execution import SharedResult
     from gqlink.server.expiry import Expiry
     from gqlink.server.host import Host
     from gqlink.server.running import Running
