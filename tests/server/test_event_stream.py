@@ -491,7 +491,7 @@ async def test_a_mistake_of_ours_ends_the_stream(
     def fail(*_arguments: object, **_options: object) -> None:
         raise RuntimeError("secret text")
 
-    for name in ("run", "events"):
+    for name in ("run", "open"):
         monkeypatch.setattr(node.app._host.execution, name, fail)
     async with Listening(node.app, query) as listening:
         (_, why), last = await listening.ended()
