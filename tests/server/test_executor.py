@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 import gc
+import inspect
 import tracemalloc
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
-from graphql import ExecutionResult, build_schema, parse
+import pytest
+from graphql import ExecutionResult, GraphQLError, build_schema, parse
 
 from gqlink.server.executor import OperationExecutor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from graphql import Executor
 
 SCHEMA = build_schema(
@@ -54,3 +60,54 @@ def test_a_subscription_does_not_grow_with_its_events() -> None:
     finally:
         tracemalloc.stop()
     assert after - before < 100_000
+
+
+@pytest.mark.parametrize("turns", range(1, 7))
+async def test_what_is_cancelled_before_it_began_is_closed(turns: int) -> None:
+    """A client that asks and leaves at once makes Python complain of nothing, whatever it asked for."""
+    schema = build_schema("type Query { a: [Query!] b: Query c: Int }")
+    for name, value in {"a": [{}, {}], "b": {}, "c": 1}.items():
+        schema.type_map["Query"].fields[name].resolve = resolver(value)  # type: ignore[attr-defined]
+    document = parse("{ a { c b { c d: c } } b { a { c d: c } c } c }")
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        executor = OperationExecutor[object].build(schema, document)
+        assert isinstance(executor, OperationExecutor)
+        result = executor.execute_operation(False)  # noqa: FBT003 -- graphql-core's own call
+        assert inspect.isawaitable(result)
+        executing = asyncio.ensure_future(result)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        executing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await executing
+        del executing, result, executor
+        gc.collect()
+    assert [str(complaint.message) for complaint in complaints] == []
+
+
+async def test_fields_that_are_awaited_come_together() -> None:
+    """However many there are; what one of them raises is its own answer."""
+    schema = build_schema("type Query { a: Int b: Int }")
+    query = schema.type_map["Query"].fields  # type: ignore[attr-defined]
+    query["a"].resolve, query["b"].resolve = resolver(1), resolver(GraphQLError("no"))
+    executor = OperationExecutor[object].build(schema, parse("{ a b c: a }"))
+    assert isinstance(executor, OperationExecutor)
+    result = executor.execute_operation(False)  # noqa: FBT003 -- graphql-core's own call
+    assert inspect.isawaitable(result)
+    answer = await result
+    assert isinstance(answer, ExecutionResult)
+    assert answer.data == {"a": 1, "b": None, "c": 1}
+    assert [error.message for error in answer.errors or ()] == ["no"]
+
+
+def resolver(value: object) -> Callable[..., Coroutine[Any, Any, object]]:
+    """Return a resolver that takes its time."""
+
+    async def resolve(*_: object) -> object:
+        await asyncio.sleep(0)
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    return resolve
