@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -160,6 +161,9 @@ async def test_a_flood_of_frames_ends_a_socket_and_nobody_else(what: str, flood:
         await good.send({"type": "ping"})
         assert (await good.receive())["type"] == "pong"
         await eventually(lambda: bounded.app.statistics().sockets == 1)
+        found = bounded.app.statistics()
+        assert found.closed == {1008: 1}
+        assert found.refusals["messages_per_second"] >= 1
 
 
 async def test_a_client_that_pings_within_reason_is_answered() -> None:
@@ -194,3 +198,103 @@ async def test_a_frame_that_does_not_end_is_ended_by_the_pings() -> None:
                     opcode, payload = await raw.receive()
             assert (opcode, payload[:2]) == (CLOSE, (1011).to_bytes(2, "big"))
         await eventually(lambda: bounded.app.statistics().sockets == 0)
+
+
+async def test_who_only_says_that_they_were_flooding_is_not_counted() -> None:
+    """A close with the same code and reason, from a client, is the client's own."""
+    bounded = Bounded(Limits())
+    async with bounded.serving() as authority, let_in(authority, NEWER) as raw:
+        raw.writer.write(frame(CLOSE, (1008).to_bytes(2, "big") + b"Too many messages"))
+        assert (await raw.closed())[0] == 1008
+        await eventually(lambda: bounded.app.statistics().sockets == 0)
+    assert bounded.app.statistics().refusals == {}
+
+
+async def test_a_client_that_does_not_answer_a_close_is_cut_off_soon() -> None:
+    """After a second; uvicorn would wait for ten, and longer for one who does not read."""
+    bounded = Bounded(Limits())
+    async with bounded.serving() as authority, let_in(authority, NEWER) as raw:
+        raw.writer.write(frame(TEXT, b"[]"))
+        assert (await raw.closed())[0] == 4400
+        async with asyncio.timeout(8):
+            assert await raw.reader.read() == b""
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        frame(TEXT, b'{"type":"\xff"}'),
+        frame(TEXT, b'{"type":"\xed\xa0\xbd"}'),
+        frame(TEXT, "\N{PILE OF POO}".encode()[:2], final=False) + frame(0, b"}"),
+    ],
+    ids=["a byte that is none", "half a surrogate pair", "a character cut by its fragment's end"],
+)
+async def test_text_that_is_no_utf8_ends_a_socket_and_is_no_error_in_the_log(
+    frames: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """1007, once, whatever follows in the segment: a client must not fill the log with tracebacks."""
+    bounded = Bounded(Limits())
+    async with bounded.serving(log_config=None) as authority, let_in(authority, NEWER) as raw:
+        raw.writer.write(frames + frame(TEXT, b'{"type":"ping"}') * 5)
+        assert await raw.closed() == (1007, "Text that is not UTF-8")
+        await eventually(lambda: bounded.app.statistics().sockets == 0)
+    assert bounded.app.statistics().closed == {1007: 1}
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_a_character_may_be_cut_between_two_fragments() -> None:
+    """Only the whole message has to be UTF-8."""
+    bounded = Bounded(Limits())
+    text = json.dumps({"type": "ping", "payload": {"a": "\N{PILE OF POO}"}}, ensure_ascii=False).encode()
+    middle = text.index(b"\xf0") + 2
+    async with bounded.serving() as authority, let_in(authority, NEWER) as raw:
+        raw.writer.write(frame(TEXT, text[:middle], final=False) + frame(0, text[middle:]))
+        assert (await raw.message())["type"] == "pong"
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Origin": ""}, {"Host": "evil.example"}])
+async def test_a_handshake_that_is_refused_is_no_error_in_the_log(
+    headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Uvicorn would say that the application has not answered it."""
+    bounded = Bounded(Limits())
+    async with bounded.serving(log_config=None) as authority, dialled(authority) as raw:
+        assert await raw.shake_hands(authority, subprotocol=NEWER.subprotocol, **headers) in {400, 403}
+        await raw.reader.read()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Authorization": f"Bearer {'x' * 9000}"}, {f"X-{number}": "y" for number in range(200)}],
+    ids=["one too long", "too many"],
+)
+async def test_a_handshake_whose_headers_are_too_much_is_answered_and_ended(headers: dict[str, str]) -> None:
+    """With 431; uvicorn would say nothing, and keep the connection for ever, for which nobody has counted it."""
+    bounded = Bounded(Limits())
+    async with bounded.serving() as authority, dialled(authority) as raw:
+        async with asyncio.timeout(10):
+            assert await raw.shake_hands(authority, subprotocol=NEWER.subprotocol, **headers) == 431
+        assert await ended(raw)
+
+
+async def test_whoever_leaves_during_the_handshake_is_no_error_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Uvicorn drops the answer to somebody who is leaving, and would say that the application gave none."""
+    bounded = Bounded(Limits())
+    leaving = asyncio.Event()
+
+    async def slowly(scope: Any, receive: Any, send: Any) -> None:
+        await leaving.wait()
+        await bounded.app(scope, receive, send)
+
+    class Watched(bounded.ws):  # type: ignore[name-defined, misc] # a class of each server
+        def eof_received(self) -> None:
+            leaving.set()
+
+    async with serving(slowly, http=bounded.http, ws=Watched, lifespan="off", log_config=None) as authority:
+        async with dialled(authority) as raw:
+            raw.ask_for_upgrade(authority, subprotocol=NEWER.subprotocol)
+            raw.writer.write_eof()
+            assert await ended(raw)
+        await eventually(lambda: bounded.app._host.admission.sockets == 0)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []

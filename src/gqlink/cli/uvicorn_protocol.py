@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gqlink.server.message_rate import MessageRate
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import asyncio
     from asyncio import TimerHandle
 
+    from uvicorn._types import ASGISendEvent
     from websockets.frames import Frame
 
     from gqlink.server import Limits
@@ -32,7 +34,13 @@ _FIELDS_BYTES: Final = 32_768
 _MOST_FIELDS: Final = 100
 # How often somebody may ask whether we live, who has not read the last answers.
 _UNREAD_PINGS: Final = 100
+# How long a peer that was sent a close may take to end the connection.
+_CLOSE_SECONDS: Final = 1.0
 _POLICY_VIOLATION: Final = 1008
+_INVALID_DATA: Final = 1007
+_UNREADABLE_HEAD: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -146,6 +154,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             if self.transport.is_closing():
                 return
             super().data_received(data[start : start + _SLICE_BYTES])
+            if self.conn.handshake_exc is not None:
+                self._refuse_head()
 
     def handle_cont(self, event: Frame) -> None:
         """Take a fragment."""
@@ -177,6 +187,37 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         if self._may_come():
             super().handle_pong(event)
 
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send what the application says.
+
+        A handshake that was answered with a status is over, and so is one whose client has left: uvicorn takes both for
+        one that the application has forgotten, and writes an error into the log for each.
+        """
+        if self.transport.is_closing() and not self.handshake_complete:
+            self.handshake_complete = True
+            raise ClientDisconnected
+        await super().send(message)
+        if self.close_sent:
+            self.handshake_complete = True
+        if self.close_timer is not None:
+            # uvicorn waits ten seconds for the peer's close, and then for what it has not read.
+            self.close_timer.cancel()
+            self.close_timer = self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand a message on; text that is no UTF-8 ends the connection, and is nothing to be logged as an error."""
+        if self.curr_msg_data_type == "text" and not _is_utf8(self.frames):
+            self.frames = []
+            self._end(_INVALID_DATA, "Text that is not UTF-8")
+        else:
+            super().send_receive_event_to_app()
+
+    def _refuse_head(self) -> None:
+        """Answer a handshake that websockets cannot read, a header over 8 KiB say; uvicorn would wait for another."""
+        if not self.transport.is_closing():
+            self.transport.write(_UNREADABLE_HEAD)
+            self.transport.close()
+
     def _may_come(self) -> bool:
         """Count a frame; one too many ends the connection, and what is left of the segment says nothing."""
         if self.transport.is_closing():
@@ -186,20 +227,29 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self._rate = MessageRate(self.frames_per_second, now=now)
         if self._rate.count(now) < self.frames_per_second + 1:
             return True
-        self._end_flood()
+        self._end(_POLICY_VIOLATION, "Too many messages")
         return False
 
-    def _end_flood(self) -> None:
-        reason = "Too many messages"
+    def _end(self, code: int, reason: str) -> None:
         if not self.close_sent:
-            self.queue.put_nowait({"type": "websocket.disconnect", "code": _POLICY_VIOLATION, "reason": reason})
+            # The mark tells our application that it was the server who closed, and nobody who only says so.
+            disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason, "gqlink.by": "server"}
+            self.queue.put_nowait(disconnect)  # type: ignore[arg-type] # as is said above
             self.close_sent = True
-        self.conn.fail(_POLICY_VIOLATION, reason)
+        self.conn.fail(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         if self.transport.get_write_buffer_size():
             self.transport.abort()  # nobody reads it
         else:
             self.transport.close()
+
+
+def _is_utf8(fragments: list[bytes]) -> bool:
+    try:
+        b"".join(fragments).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def bounded_protocols(limits: Limits) -> tuple[type[BoundedHttp], type[BoundedWebSocket]]:

@@ -143,7 +143,10 @@ async def _read_all(receive: Receive, listener: SocketListener, outlet: SendQueu
             # what a message began runs before the next one is read: it may be quick to read and slow to answer.
             busy_seconds = 0.0
             await asyncio.sleep(0)
-    listener.on_lost(message.get("code") or CloseCode.NO_CODE, message.get("reason") or "")
+    code, reason = message.get("code") or CloseCode.NO_CODE, message.get("reason") or ""
+    if message.get("gqlink.by") == "server":
+        listener.close(code, reason)  # our own WebSocket protocol has done so already, see cli/uvicorn_protocol.py
+    listener.on_lost(code, reason)
 
 
 def _hurry(patience: asyncio.Timeout) -> None:

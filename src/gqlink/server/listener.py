@@ -69,6 +69,7 @@ __all__ = ("Outlet", "SocketListener")
 _LIMITS_OF_CODES: Final[Mapping[int, str]] = {
     CloseCode.MESSAGE_TOO_BIG: "message_bytes",
     CloseCode.INITIALISATION_TIMEOUT: "init_seconds",
+    CloseCode.POLICY_VIOLATION: "messages_per_second",
 }
 
 
@@ -245,10 +246,7 @@ class SocketListener(Speaker):
         return self._came >= often * self._host.limits.messages_per_second + 1
 
     def _end_flood(self) -> None:
-        events = self._connection.close(CloseCode.POLICY_VIOLATION, "Too many messages")
-        if events:
-            self._host.meter.refuse("messages_per_second")
-        self._handle(events)
+        self.close(CloseCode.POLICY_VIOLATION, "Too many messages")
 
     async def _authenticate(self, payload: Mapping[str, object] | None) -> None:
         deadline = self._connection.deadline
