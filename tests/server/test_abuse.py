@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from gqlink.server import GraphQLApp
     from server.world import World
 
-MANY = 300
+MANY = 1_000
 
 
 async def test_silent_sockets_are_all_closed_at_the_deadline_and_leave_nothing(world: World) -> None:
-    """Three hundred in both dialects: 4408, counted; meanwhile and afterwards another client is answered."""
+    """A thousand in both dialects: 4408, counted; meanwhile and afterwards another client is answered."""
     clock = FakeClock()
     app = world.app(clock=clock, limits=Limits(sockets_per_address=MANY + 1))
     async with serving(app) as authority, member(authority, BOTH[0]) as good, AsyncExitStack() as stack:
@@ -95,14 +95,72 @@ async def test_a_slow_authentication_holds_few_places_and_ends_in_time(world: Wo
 
 
 async def test_a_storm_of_inits_is_worked_off_a_few_at_a_time(world: World, dialect: Dialect) -> None:
-    """A hundred at once: each is let in, no more than `authentications` are asked about at a time."""
+    """A hundred at once: each is let in, and counted; no more than `authentications` are asked about at a time."""
     app = world.app(limits=Limits(authentications=3, sockets_per_identity=100))
-    async with serving(app) as authority, AsyncExitStack() as stack:
+    async with serving(app) as authority, member(authority, dialect, "bob") as good, AsyncExitStack() as stack:
         storm = [await stack.enter_async_context(connected(authority, dialect.subprotocol)) for _ in range(100)]
         for raw in storm:
             raw.send({"type": "connection_init", "payload": {"accessToken": "alice"}})
+        assert await good.is_well()
         assert {(await raw.message())["type"] for raw in storm} == {"connection_ack"}
         assert world.most_authenticating <= 3
+        assert app._host.meter.authentications["socket", "accepted"] == 101
+        assert await good.is_well()
+
+
+async def test_a_storm_of_inits_on_one_socket_is_its_end(world: World, dialect: Dialect) -> None:
+    """4429 for the second one; the others are thrown away, and nobody was asked about more than once at a time."""
+    app = world.app()
+    async with (
+        serving(app) as authority,
+        member(authority, dialect) as good,
+        connected(authority, dialect.subprotocol) as raw,
+    ):
+        raw.send(*[{"type": "connection_init", "payload": {"accessToken": "alice"}}] * 100)
+        assert (await raw.closed())[0] == 4429
+        assert await good.is_well()
+        await eventually(lambda: app.statistics().sockets == 1)
+        assert app.statistics().closed == {4429: 1}
+        assert world.most_authenticating <= 1
+
+
+async def test_a_slow_authentication_over_http_shares_the_same_places(world: World, dialect: Dialect) -> None:
+    """No more than `authentications` ask; who waits is told to come again, counted, and a socket goes on meanwhile."""
+    app = world.app(limits=Limits(authentications=2, init_seconds=0.2))
+    async with (
+        serving(app) as authority,
+        member(authority, dialect) as good,
+        httpx2.AsyncClient(base_url=f"http://{authority}", trust_env=False) as http,
+    ):
+        headers = {"authorization": "Bearer slow"}
+        asking = [
+            asyncio.create_task(http.post("/graphql", json={"query": "{ hello }"}, headers=headers)) for _ in range(9)
+        ]
+        await eventually(lambda: world.authenticating == 2)
+        assert await good.is_well()
+        answers = [await each for each in asking]
+        assert {(answer.status_code, answer.headers["retry-after"]) for answer in answers} == {(503, "1")}
+        assert (world.authenticating, world.most_authenticating) == (0, 2)
+        assert app._host.meter.authentications["http", "timeout"] == 9
+        assert await good.is_well()
+
+
+async def test_bodies_a_byte_at_a_time_hold_nobody_up(world: World, dialect: Dialect) -> None:
+    """Fifty that never come whole: 408 within `init_seconds`, whatever drips in; a socket and a request go on."""
+    app = world.app(limits=Limits(init_seconds=0.5))
+    async with serving(app) as authority, member(authority, dialect) as good, AsyncExitStack() as stack:
+        slow = [await stack.enter_async_context(dialled(authority)) for _ in range(50)]
+        for raw in slow:
+            head = f"Host: {authority}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+            raw.writer.write(f"POST /graphql HTTP/1.1\r\n{head}{{".encode())
+        for raw in slow:
+            raw.writer.write(b" ")
+        assert await good.is_well()
+        async with httpx2.AsyncClient(base_url=f"http://{authority}", trust_env=False) as http:
+            assert (await http.post("/graphql", json={"query": "{ hello }"})).json() == {"data": {"hello": "world"}}
+        heads = [await raw.reader.readuntil(b"\r\n\r\n") for raw in slow]
+        assert {head.split(b" ", 2)[1] for head in heads} == {b"408"}
+        assert await good.is_well()
 
 
 async def test_a_flood_of_connections_gets_as_many_places_as_there_are(world: World, dialect: Dialect) -> None:
