@@ -26,9 +26,8 @@ async def serving(app: Callable[..., Awaitable[Any]], *, lifespan: str = "auto",
     config = uvicorn.Config(
         app,
         lifespan=lifespan,  # type: ignore[arg-type] # uvicorn's literal
-        log_level="warning",
         timeout_graceful_shutdown=5,
-        **{"ws": "websockets-sansio", **options},
+        **{"ws": "websockets-sansio", "log_level": "warning", **options},
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
