@@ -12,6 +12,22 @@ import uvicorn
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
+PLAIN = "websockets-sansio"
+DIRECT = "gqlink.server.uvicorn_socket:DirectWebSocket"
+
+_roads = [PLAIN]
+"""What `serving` takes for `ws` unless told otherwise; the last one counts."""
+
+
+@contextmanager
+def by_way_of(road: str) -> Iterator[None]:
+    """Serve WebSockets by one road for a while."""
+    _roads.append(road)
+    try:
+        yield
+    finally:
+        _roads.pop()
+
 
 @asynccontextmanager
 async def serving(app: Callable[..., Awaitable[Any]], *, lifespan: str = "auto", **options: Any) -> AsyncIterator[str]:
@@ -27,7 +43,7 @@ async def serving(app: Callable[..., Awaitable[Any]], *, lifespan: str = "auto",
         app,
         lifespan=lifespan,  # type: ignore[arg-type] # uvicorn's literal
         timeout_graceful_shutdown=5,
-        **{"ws": "websockets-sansio", "log_level": "warning", **options},
+        **{"ws": _roads[-1], "log_level": "warning", **options},
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))

@@ -7,9 +7,10 @@ import pytest
 
 from server.peer import BOTH
 from server.world import World
+from serving import DIRECT, PLAIN, by_way_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from gqlink.protocol import Dialect
 
@@ -32,3 +33,10 @@ def dialect(request: pytest.FixtureRequest) -> Dialect:
     """Either subprotocol."""
     dialect: Dialect = request.param
     return dialect
+
+
+@pytest.fixture(params=[PLAIN, DIRECT], ids=["plain", "direct"], scope="module")
+def road(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Let every server of a file serve WebSockets through ASGI, and then by the direct path."""
+    with by_way_of(request.param):
+        yield request.param

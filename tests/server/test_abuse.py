@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from gqlink.server import GraphQLApp
     from server.world import World
 
+pytestmark = pytest.mark.usefixtures("road")
+
 MANY = 1_000
 
 

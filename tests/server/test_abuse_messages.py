@@ -16,6 +16,8 @@ from serving import serving
 if TYPE_CHECKING:
     from server.world import World
 
+pytestmark = pytest.mark.usefixtures("road")
+
 # The init counts too.
 FIVE = Limits(messages_per_second=5)
 

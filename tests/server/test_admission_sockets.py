@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from gqlink.server import GraphQLApp
     from server.world import World
 
+pytestmark = pytest.mark.usefixtures("road")
+
 
 @pytest.mark.parametrize(("limit", "status"), [("sockets", 503), ("sockets_per_address", 429)])
 async def test_a_handshake_that_finds_no_place_is_told_when_to_come_again(

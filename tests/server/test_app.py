@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from server.world import World
 
+pytestmark = pytest.mark.usefixtures("road")
+
 
 async def pass_on(request: Any, call_next: Any) -> Any:
     """Do nothing, as so many middlewares."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from gqlink.server import GraphQLApp, SocketEvent, Transport
     from server.world import World
 
+pytestmark = pytest.mark.usefixtures("road")
+
 
 @pytest.mark.parametrize(
     ("offered", "chosen"),

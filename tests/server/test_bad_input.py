@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gqlink.protocol import Dialect
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("road")]
 
 
 class Server:
@@ -51,11 +51,11 @@ class Server:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server() -> AsyncIterator[Server]:
+async def server(road: str) -> AsyncIterator[Server]:
     """See `Server`."""
     world = World()
     async with AsyncExitStack() as stack:
-        authority = await stack.enter_async_context(serving(world.app()))
+        authority = await stack.enter_async_context(serving(world.app(), ws=road))
         http = await stack.enter_async_context(httpx2.AsyncClient())
         bystanders = [await stack.enter_async_context(member(authority, dialect)) for dialect in (NEWER, LEGACY)]
         yield Server(authority, world, bystanders, http)

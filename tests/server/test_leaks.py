@@ -17,6 +17,8 @@ from serving import serving
 if TYPE_CHECKING:
     from gqlink.protocol import Dialect
 
+pytestmark = pytest.mark.usefixtures("road")
+
 CYCLES: Final = 1_000
 AT_A_TIME: Final = 20
 SUBSCRIPTIONS: Final = (

@@ -82,6 +82,7 @@ async def ask(
 # What is counted
 
 
+@pytest.mark.usefixtures("road")
 async def test_sockets_are_told_apart_by_state_and_identity(world: World, dialect: Dialect) -> None:
     """Who has not been let in speaks for nobody."""
     app = world.app()
@@ -115,6 +116,7 @@ async def test_event_streams_are_no_sockets(world: World) -> None:
     await app.aclose()
 
 
+@pytest.mark.usefixtures("road")
 @pytest.mark.parametrize(
     ("token", "outcome"),
     [
@@ -207,6 +209,7 @@ async def test_closes_are_told_apart_by_code_reason_and_side(world: World, diale
     assert found.value("closes_total", code="4403", reason="Token expired", by="server") == 1
 
 
+@pytest.mark.usefixtures("road")
 async def test_operations_are_told_apart_by_kind_transport_and_outcome(world: World, dialect: Dialect) -> None:
     """How long queries and mutations took is a histogram."""
     app = world.app()
@@ -256,6 +259,7 @@ async def test_an_event_that_is_refused_was_not_sent(world: World) -> None:
     assert found.value("operations_total", kind="subscription", transport="websocket", outcome="error") == 1
 
 
+@pytest.mark.usefixtures("road")
 async def test_refusals_are_told_apart_by_limit(world: World, dialect: Dialect) -> None:
     """Every limit is there from the start; a name that is none of ours is "other"."""
     app = world.app(limits=Limits(depth=1))

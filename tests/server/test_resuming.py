@@ -493,6 +493,7 @@ async def test_a_backlog_keeps_nobody_waiting(world: World, dialect: Dialect) ->
         await scene.until_said(503)
 
 
+@pytest.mark.usefixtures("road")
 async def test_a_resumed_subscriber_that_does_not_read_is_closed(world: World, dialect: Dialect) -> None:
     """A backlog of many megabytes goes through the same bounded buffer: the client is closed by name in the end."""
     executed = counting_events(world)

@@ -280,6 +280,7 @@ async def test_an_order_reaches_every_node(world: World, dialect: Dialect) -> No
             assert node.app._host.revocations.denies(Identity("alice"))
 
 
+@pytest.mark.usefixtures("road")
 async def test_an_order_reaches_a_socket_of_another_server(world: World, dialect: Dialect) -> None:
     """Over the network: two servers, one broker; and HTTP is refused at the other as well."""
     apps = [world.app(), world.app()]
@@ -585,6 +586,7 @@ class BrokenBroker(MemoryBroker):
         await eventually(lambda: not node.app._host.revocations.is_ready)
 
 
+@pytest.mark.usefixtures("road")
 async def test_who_is_verified_while_the_broker_is_lost_does_not_get_in(world: World, dialect: Dialect) -> None:
     """The hook began before; but nobody can tell any more who was revoked since. The next request tries again."""
     broker = BrokenBroker(buffer=2)

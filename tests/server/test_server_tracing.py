@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx2
+import pytest
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -103,6 +104,7 @@ async def test_resolvers_run_within_the_span(world: World, spans: InMemorySpanEx
     assert seen == [span.context.span_id for span in ours(spans) if span.context]
 
 
+@pytest.mark.usefixtures("road")
 async def test_each_operation_of_a_socket_is_a_trace_of_its_own(
     world: World, spans: InMemorySpanExporter, dialect: Dialect
 ) -> None:

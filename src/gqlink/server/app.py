@@ -83,6 +83,9 @@ class GraphQLApp:
             and the resolvers allow.
         revocation_store: Where revocations outlive the process; without it they hold until it ends.
         revocation_seconds: How long a revocation is remembered; at least as long as any credential may live.
+        direct: Take sockets over from a server that offers it, so that one that is idle costs no task and no queue:
+            uvicorn with `--ws gqlink.server.uvicorn_socket:DirectWebSocket`, and `gqlink serve`. Middleware sees
+            their handshake, and nothing after it; False leaves them to `receive` and `send`, as on any other server.
         clock: The time; a test turns its hands.
 
     Raises:
@@ -109,6 +112,7 @@ class GraphQLApp:
         policy: Policy | None = None,
         revocation_store: RevocationStore | None = None,
         revocation_seconds: float = _MONTH,
+        direct: bool = True,
         clock: Clock | None = None,
     ) -> None:
         assert_valid_schema(schema)
@@ -148,6 +152,8 @@ class GraphQLApp:
             meter=meter,
             throttle=throttle,
             shared_context=shared_context,
+            direct=direct,
+            alone=isinstance(self.broker, MemoryBroker),
         )
         self._http = CrossOrigin(
             partial(serve_http, self._host), doorkeeper=self._host.doorkeeper, credentials=cookie is not None

@@ -1,5 +1,8 @@
 """The plain ASGI loop: the adapter that drives a `SocketListener` on any ASGI server.
 
+Where the server offers it, the socket is handed over after the handshake instead, and all of this ends; see
+uvicorn_socket.py.
+
 One task reads, one writes (send_queue.py). While too much waits to be written, reading stops and subscriptions wait,
 the latter sooner. After a close the application stops within a second, unless a mutation has to finish; the transport
 is the server's.
@@ -10,6 +13,7 @@ Source: ASGI specification 3.0, "HTTP & WebSocket ASGI Message Format".
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from gqlink.protocol import Dialect
     from gqlink.server.admission import Place
     from gqlink.server.host import Host
+    from gqlink.server.listener import Outlet
     from gqlink.server.origin import Refusal
 
 __all__ = ("serve_socket",)
@@ -52,6 +57,9 @@ async def serve_socket(host: Host, scope: Scope, receive: Receive, send: Send) -
                 return
             held.enter_context(place)
             dialect = await _shake_hands(host, scope, send)
+            if dialect is not None and _hand_over(host, scope, dialect, place=place):
+                held.pop_all()  # the place is left when the socket is
+                return
         except OSError:  # what an ASGI server raises when the peer is gone
             log_event("handshake_left", "a peer left during the handshake")
             return
@@ -87,10 +95,24 @@ async def _shake_hands(host: Host, scope: Scope, send: Send) -> Dialect | None:
     return dialect
 
 
+def _hand_over(host: Host, scope: Scope, dialect: Dialect, *, place: Place) -> bool:
+    """Let the server's own protocol drive the listener, if it can, so that nothing here needs to wait.
+
+    Raises:
+        OSError: The peer is gone.
+    """
+    direct = scope.get("extensions", {}).get("gqlink.direct") if host.direct else None
+    if direct is None:
+        return False
+    direct["attach"](host, lambda outlet: _listen(host, scope, outlet, dialect, place=place), place=place)
+    return True
+
+
 async def _converse(
     host: Host, scope: Scope, receive: Receive, outlet: SendQueue, dialect: Dialect, *, place: Place
 ) -> None:
     listener = _listen(host, scope, outlet, dialect, place=place)
+    outlet.when_stalled(lambda: listener.close(CloseCode.SLOW_CONSUMER, "Slow consumer"))
     host.listeners.add(listener)
     try:
         if host.closing:
@@ -104,14 +126,13 @@ async def _converse(
             host.listeners.discard(listener)
 
 
-def _listen(host: Host, scope: Scope, outlet: SendQueue, dialect: Dialect, *, place: Place) -> SocketListener:
+def _listen(host: Host, scope: Scope, outlet: Outlet, dialect: Dialect, *, place: Place) -> SocketListener:
     transport = facts_of(scope, socket=host.number_socket(), subprotocol=dialect.subprotocol)
     try:
         handshake, malformed = credentials_of(host, scope), None
     except MalformedCredentials as exc:
         handshake, malformed = Credentials(), exc
     listener = SocketListener(host, outlet, dialect, transport=transport, handshake=handshake, place=place)
-    outlet.when_stalled(lambda: listener.close(CloseCode.SLOW_CONSUMER, "Slow consumer"))
     if malformed is not None:
         host.meter.not_authenticated("socket", malformed)
         text, reason = "a credential was refused: %s", malformed.reason
@@ -131,12 +152,11 @@ async def _read(receive: Receive, listener: SocketListener, outlet: SendQueue) -
 
 
 async def _read_all(receive: Receive, listener: SocketListener, outlet: SendQueue) -> None:
-    loop = asyncio.get_running_loop()
     busy_seconds = 0.0
     while (message := await receive())["type"] != "websocket.disconnect":
-        began_at = loop.time()
+        began_at = time.perf_counter()  # uvloop's own time stands still within a turn
         _feed(listener, message.get("text"))
-        busy_seconds += loop.time() - began_at
+        busy_seconds += time.perf_counter() - began_at
         await outlet.wait_room()
         if busy_seconds > _TURN_SECONDS or listener.is_working:
             # None of the waits above need have been one: a burst of one client must not keep the others waiting, and

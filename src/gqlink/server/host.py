@@ -53,6 +53,8 @@ class Host:
         meter: The counters.
         throttle: Keeps a flood out of the log.
         shared_context: Builds what resolvers of a shared run see from its share key; None: nothing is shared.
+        direct: Whether a server may hand its connections over; see uvicorn_socket.py.
+        alone: Whether the broker reaches nobody beyond this process.
     """
 
     def __init__(
@@ -73,6 +75,8 @@ class Host:
         meter: Meter,
         throttle: Throttle | None = None,
         shared_context: Callable[[str], object] | None = None,
+        direct: bool = True,
+        alone: bool = False,
     ) -> None:
         self.execution = execution
         self.authentication = authentication
@@ -96,12 +100,21 @@ class Host:
         self.throttle = throttle or Throttle(clock)
         meter.on_refusal = self._log_refusal
         self.closing = False
+        self.direct = direct
+        self._alone = alone
         self._on_socket_event = on_socket_event
         self._sockets = itertools.count(1)
 
     def number_socket(self) -> int:
         """Return the number of one more socket."""
         return next(self._sockets)
+
+    def warn_of_workers(self, count: int) -> None:
+        """Say, once, that this is one of several processes, and that they do not hear each other."""
+        if self._alone:
+            self._alone = False
+            text = "%d workers, and a MemoryBroker in each: what one publishes, clients of the others do not hear"
+            log_event("workers_apart", text, count, workers=count)
 
     def statistics(self) -> ServerStatistics:
         """Say what the transports do and have done."""

@@ -1,8 +1,8 @@
 """The WebSocket shell: a synchronous listener between one socket and the protocol machine.
 
 Whoever owns the socket calls `on_text`, `on_binary` and `on_lost`, and provides an outlet that takes frames. The
-listener owns the machine, the operations' tasks and one timer; it never waits. The plain ASGI loop
-(asgi_socket.py) is the first adapter for it.
+listener owns the machine, the operations' tasks and one timer; it never waits. The plain ASGI loop (asgi_socket.py) is
+one adapter for it, the direct path under uvicorn (direct_socket.py) another.
 
 What must stay true: frames reach the outlet in the machine's order; nothing reaches a resolver before the ack, and
 nothing the client after its credential's end; what is sent was allowed in the step that sends it; an operation that

@@ -48,6 +48,7 @@ LogEvent: TypeAlias = Literal[
     "socket_opened",
     "socket_refused",
     "socket_renewed",
+    "workers_apart",
 ]
 
 EVENT_LEVELS: Final[Mapping[LogEvent, int]] = {
@@ -75,6 +76,7 @@ EVENT_LEVELS: Final[Mapping[LogEvent, int]] = {
     "socket_opened": logging.DEBUG,
     "socket_refused": logging.INFO,
     "socket_renewed": logging.DEBUG,
+    "workers_apart": logging.WARNING,
 }
 """How much each matters, unless a record says otherwise."""
 

@@ -1,0 +1,251 @@
+"""The direct path under uvicorn: `uvicorn --ws gqlink.server.uvicorn_socket:DirectWebSocket app:app`.
+
+The class is uvicorn's own for the sans-I/O layer of `websockets`, with two things added. To the application it offers
+an ASGI extension, `gqlink.direct`: after it has accepted as usual it may take the connection over and return, and no
+task and no queue stay behind. And it has the bounds for which uvicorn has no setting: a peer may send frames without
+end before a message is complete, and pings whose answers it does not read.
+
+There is no compression: the window of each socket would take more memory than everything else of it (RFC 7692).
+`ws_ping_interval` and `ws_ping_timeout` hold on both paths.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from weakref import WeakKeyDictionary
+
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from gqlink.protocol import CloseCode
+from gqlink.server.direct_socket import DirectServer, DirectSocket
+from gqlink.server.frame_bounds import FrameBounds
+from gqlink.server.frame_parser import FrameParser
+from gqlink.server.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from uvicorn import Config
+    from uvicorn._types import ASGISendEvent
+    from uvicorn.server import ServerState
+    from websockets.frames import Frame
+    from websockets.http11 import Request
+
+    from gqlink.server.admission import Place
+    from gqlink.server.host import Host
+    from gqlink.server.listener import Outlet, SocketListener
+
+__all__ = ("DirectWebSocket",)
+
+# A segment of a flood is parsed in pieces, as in frame_parser.py.
+_SLICE_BYTES: Final = 4096
+# How long a peer that was sent a close may take to end the connection.
+_CLOSE_SECONDS: Final = 1.0
+_UNREADABLE_HEAD: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
+
+_SERVERS: Final[WeakKeyDictionary[ServerState, DirectServer]] = WeakKeyDictionary()
+
+
+class DirectWebSocket(WebSocketsSansIOProtocol):
+    """A WebSocket that an application may take over, and on which nobody makes the server hold what they do not read.
+
+    What `uvicorn.Config` takes as `ws`; uvicorn makes one for each handshake.
+    """
+
+    messages_per_second: ClassVar[int] = Limits().messages_per_second
+    """What bounds the frames until the application takes over: four for each message. Then its own limits hold."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.conn.available_extensions = None
+        self._server_state = server_state
+        self._bounds = FrameBounds(self.messages_per_second, now=self.loop.time())
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, in slices: those of a flood that come too late are not even parsed."""
+        for start in range(0, len(data), _SLICE_BYTES):
+            if self.transport.is_closing():
+                return
+            super().data_received(data[start : start + _SLICE_BYTES])
+            if self.conn.handshake_exc is not None:
+                self._refuse_head()
+
+    def handle_connect(self, event: Request) -> None:
+        """Begin a handshake, with an application that may take the socket over."""
+        super().handle_connect(event)
+        if self.response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            self.scope["extensions"]["gqlink.direct"] = {"attach": self.attach}
+
+    def attach(self, host: Host, listen: Callable[[Outlet], SocketListener], *, place: Place) -> None:
+        """Hand the connection over, after `websocket.accept`; for `GraphQLApp`, which then returns.
+
+        Args:
+            host: The application.
+            listen: Makes the listener, given the outlet.
+            place: What the socket holds, and leaves when everything has ended.
+
+        Raises:
+            ClientDisconnected: An `OSError`: the peer has gone meanwhile; nothing was begun.
+        """
+        if self.transport.is_closing():
+            self.handshake_complete = True  # uvicorn would complain of an application that has answered nothing
+            raise ClientDisconnected
+        socket = DirectSocket(
+            self._direct_server(),
+            host,
+            transport=self.transport,
+            parser=self._parser(host.limits),
+            listen=listen,
+            place=place,
+        )
+        if self.config.workers > 1:
+            host.warn_of_workers(self.config.workers)
+        said = self._let_go()
+        socket.begin()
+        for message in said:
+            socket.hear(message)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a fragment."""
+        if self._may_come():
+            super().handle_cont(event)
+
+    def handle_text(self, event: Frame) -> None:
+        """Take a text, or its first fragment."""
+        if self._may_come():
+            super().handle_text(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        """Take a binary message, or its first fragment."""
+        if self._may_come():
+            super().handle_bytes(event)
+
+    def handle_ping(self) -> None:
+        """Answer a ping, unless the answers to others are not read."""
+        if not self._may_come():
+            return
+        if self._bounds.may_answer(stuck=not self.writable.is_set()):
+            super().handle_ping()
+        else:
+            self.transport.abort()
+
+    def handle_pong(self, event: Frame) -> None:
+        """Take a pong."""
+        if self._may_come():
+            super().handle_pong(event)
+
+    def _direct_server(self) -> DirectServer:
+        server = _SERVERS.get(self._server_state)
+        if server is None:
+            server = _SERVERS[self._server_state] = DirectServer.begin(
+                self.connections, self.tasks, ping_interval=self.ping_interval, ping_timeout=self.ping_timeout
+            )
+        return server
+
+    def _parser(self, limits: Limits) -> FrameParser:
+        """Hand the parser over as it is; it may be in the middle of a message."""
+        # The application's own bound closes with a reason; this one only keeps more from being buffered.
+        most = 2 * limits.message_bytes
+        self.conn.max_message_size = min(most, self.conn.max_message_size or most)
+        parser = FrameParser(self.conn)
+        parser.resume(b"".join(self.frames), is_text=self.curr_msg_data_type == "text")
+        return parser
+
+    def _let_go(self) -> list[str | None]:
+        """Have nothing to do with the connection any more, and return the messages that nobody has taken."""
+        self.stop_keepalive()
+        self.connections.discard(self)
+        del self.scope["extensions"]["gqlink.direct"]  # it would keep itself alive with it
+        self.transport = _HandedOver()
+        self.disconnected = True
+        said: list[str | None] = []
+        while not self.queue.empty():
+            message = self.queue.get_nowait()
+            if message["type"] == "websocket.receive":
+                said.append(message.get("text"))
+        # Whoever stands between us and the application, and still waits, has nothing to wait for.
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": CloseCode.NORMAL})
+        return said
+
+    def _may_come(self) -> bool:
+        """Count a frame; one too many ends the connection, and what is left of the segment says nothing."""
+        if self.transport.is_closing():
+            return False
+        if self._bounds.may_come(self.loop.time()):
+            return True
+        self._end(CloseCode.POLICY_VIOLATION, "Too many messages")
+        return False
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send what the application says.
+
+        A handshake that was answered with a status is over, and so is one whose client has left: uvicorn takes both for
+        one that the application has forgotten, and writes an error into the log for each.
+        """
+        if self.transport.is_closing() and not self.handshake_complete:
+            self.handshake_complete = True
+            raise ClientDisconnected
+        await super().send(message)
+        if self.close_sent:
+            self.handshake_complete = True
+        if self.close_timer is not None:
+            # uvicorn waits ten seconds for the peer's close, and then for what it has not read.
+            self.close_timer.cancel()
+            self.close_timer = self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand a message on; text that is no UTF-8 ends the connection, and is nothing to be logged as an error."""
+        if self.curr_msg_data_type == "text" and not _is_utf8(self.frames):
+            self.frames = []
+            self._end(CloseCode.INVALID_DATA, "Text that is not UTF-8")
+        else:
+            super().send_receive_event_to_app()
+
+    def _refuse_head(self) -> None:
+        """Answer a handshake that websockets cannot read, a header over 8 KiB say; uvicorn would wait for another."""
+        if not self.transport.is_closing():
+            self.transport.write(_UNREADABLE_HEAD)
+            self.transport.close()
+
+    def _end(self, code: int, reason: str) -> None:
+        if not self.close_sent:
+            # The mark tells our application that it was the server who closed, and nobody who only says so.
+            disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason, "gqlink.by": "server"}
+            self.queue.put_nowait(disconnect)  # type: ignore[arg-type] # as is said above
+            self.close_sent = True
+        self.conn.fail(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()  # nobody reads it
+        else:
+            self.transport.close()
+
+
+def _is_utf8(fragments: list[bytes]) -> bool:
+    try:
+        b"".join(fragments).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class _HandedOver(asyncio.Transport):
+    """Stands where the connection was, for what uvicorn does when an application returns."""
+
+    def is_closing(self) -> bool:
+        """Tell that nothing can be done here."""
+        return True
+
+    def close(self) -> None:
+        """Leave the connection to whom it belongs."""
