@@ -32,10 +32,11 @@ class Bounded:
 
     Args:
         limits: In force.
+        direct: Whether the application takes its sockets over.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self.app: GraphQLApp = World().app(limits=limits)
+    def __init__(self, limits: Limits, *, direct: bool = True) -> None:
+        self.app: GraphQLApp = World().app(limits=limits, direct=direct)
         self.http, self.ws = bounded_protocols(limits)
 
     @asynccontextmanager
@@ -44,6 +45,9 @@ class Bounded:
         async with serving(self.app, http=self.http, ws=self.ws, **options) as authority:
             yield authority
         assert not self.http.waiting
+
+
+both_roads = pytest.mark.parametrize("direct", [False, True], ids=["plain", "direct"])
 
 
 def head(authority: str, *, length: int = len(BODY)) -> bytes:
@@ -118,9 +122,10 @@ async def test_requests_one_after_another_and_a_slow_answer_are_not_disturbed() 
             assert not bounded.http.waiting
 
 
-async def test_an_upgraded_connection_is_waited_for_no_more() -> None:
+@both_roads
+async def test_an_upgraded_connection_is_waited_for_no_more(*, direct: bool) -> None:
     """A socket lives as long as the application lets it."""
-    bounded = Bounded(Limits())
+    bounded = Bounded(Limits(), direct=direct)
     async with bounded.serving() as authority, member(authority, NEWER) as client:
         assert not bounded.http.waiting
         assert await client.is_well()
@@ -140,6 +145,7 @@ async def test_of_too_many_that_wait_the_oldest_goes() -> None:
         assert len(bounded.http.waiting) <= 10
 
 
+@both_roads
 @pytest.mark.parametrize(
     ("what", "flood"),
     [
@@ -149,9 +155,9 @@ async def test_of_too_many_that_wait_the_oldest_goes() -> None:
         ("messages", frame(TEXT, b'{"type":"ping"}')),
     ],
 )
-async def test_a_flood_of_frames_ends_a_socket_and_nobody_else(what: str, flood: bytes) -> None:
+async def test_a_flood_of_frames_ends_a_socket_and_nobody_else(what: str, flood: bytes, *, direct: bool) -> None:
     """1008 for whatever comes too often, before or after the ack; another client is answered meanwhile."""
-    bounded = Bounded(Limits(messages_per_second=10))
+    bounded = Bounded(Limits(messages_per_second=10), direct=direct)
     async with bounded.serving() as authority, member(authority, NEWER) as good, let_in(authority, NEWER) as raw:
         first = frame(TEXT, b"{", final=False) if what == "empty fragments" else b""
         raw.writer.write(first + flood * 20_000)
@@ -166,18 +172,20 @@ async def test_a_flood_of_frames_ends_a_socket_and_nobody_else(what: str, flood:
         assert found.refusals["messages_per_second"] >= 1
 
 
-async def test_a_client_that_pings_within_reason_is_answered() -> None:
+@both_roads
+async def test_a_client_that_pings_within_reason_is_answered(*, direct: bool) -> None:
     """Each ping, and what comes between them."""
-    bounded = Bounded(Limits())
+    bounded = Bounded(Limits(), direct=direct)
     async with bounded.serving() as authority, let_in(authority, NEWER) as raw:
         for number in range(100):
             raw.writer.write(frame(PING, b"%d" % number))
             assert await raw.receive() == (PONG, b"%d" % number)
 
 
-async def test_answers_that_are_not_read_do_not_pile_up() -> None:
+@both_roads
+async def test_answers_that_are_not_read_do_not_pile_up(*, direct: bool) -> None:
     """Who asks whether we live and does not listen is dropped, whatever the rate."""
-    bounded = Bounded(Limits(messages_per_second=1_000_000))
+    bounded = Bounded(Limits(messages_per_second=1_000_000), direct=direct)
     async with bounded.serving() as authority, let_in(authority, NEWER, receive_bytes=1024) as raw:
         for _ in range(400):
             raw.writer.write(frame(PING, b"x" * 125) * 100)
@@ -185,9 +193,10 @@ async def test_answers_that_are_not_read_do_not_pile_up() -> None:
         await eventually(lambda: bounded.app.statistics().sockets == 0)
 
 
-async def test_a_frame_that_does_not_end_is_ended_by_the_pings() -> None:
+@both_roads
+async def test_a_frame_that_does_not_end_is_ended_by_the_pings(*, direct: bool) -> None:
     """Nobody can answer a ping in the middle of a frame: uvicorn's keep-alive gives up on it, with 1011."""
-    bounded = Bounded(Limits())
+    bounded = Bounded(Limits(), direct=direct)
     async with bounded.serving(ws_ping_interval=0.1, ws_ping_timeout=0.1) as authority:
         async with let_in(authority, NEWER) as raw:
             raw.writer.write(frame(TEXT, json.dumps({"type": "ping", "payload": {"a": "b" * 1000}}).encode())[:100])

@@ -4,15 +4,18 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+import uvloop
 
 from server.peer import BOTH
 from server.world import World
 from serving import DIRECT, PLAIN, by_way_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from gqlink.protocol import Dialect
+
+_ON_TRANSPORTS = frozenset({"test_uvicorn_socket.py"})
 
 
 @pytest.fixture
@@ -40,3 +43,9 @@ def road(request: pytest.FixtureRequest) -> Iterator[str]:
     """Let every server of a file serve WebSockets through ASGI, and then by the direct path."""
     with by_way_of(request.param):
         yield request.param
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Try what stands directly on a transport with both event loops."""
+    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    return {**loops, "uvloop": uvloop.new_event_loop} if item.path.name in _ON_TRANSPORTS else loops

@@ -9,6 +9,7 @@ Source: RFC 6455, section 5.5.2; `ws_ping_interval` and `ws_ping_timeout` of uvi
 from __future__ import annotations
 
 import contextvars
+import math
 import secrets
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
@@ -60,13 +61,15 @@ class KeepAlive:
         self._due: deque[tuple[float, PingedSocket]] = deque()
         self._pinged: deque[tuple[float, bytes, PingedSocket]] = deque()
         self._timer: Timer | None = None
+        self._timer_at = math.inf
         # Nobody's: otherwise all would be ended in the context of whoever happened to be first.
         self._context = contextvars.Context()
 
     def add(self, socket: PingedSocket) -> None:
         """Ping a socket from now on, until it is gone."""
-        self._due.append((self._clock.now() + self._interval, socket))
-        if self._timer is None:
+        due_at = self._clock.now() + self._interval
+        self._due.append((due_at, socket))
+        if due_at < self._timer_at:
             self._set_timer()
 
     def answered(self, socket: PingedSocket) -> None:
@@ -76,12 +79,11 @@ class KeepAlive:
             self.add(socket)
 
     def _on_timer(self) -> None:
-        self._timer = None
+        self._timer_at = -math.inf  # it is set below, once
         now = self._clock.now()
         self._give_up(now)
         self._ping(now)
-        if self._timer is None:
-            self._set_timer()
+        self._set_timer()
 
     def _ping(self, now: float) -> None:
         payload = secrets.token_bytes(_PAYLOAD_BYTES)
@@ -117,6 +119,9 @@ class KeepAlive:
             self._due.popleft()
         while self._pinged and (self._pinged[0][2].is_gone or self._pinged[0][2].awaited is not self._pinged[0][1]):
             self._pinged.popleft()
-        moments = [queue[0][0] for queue in (self._due, self._pinged) if queue]
-        if moments:
-            self._timer = self._context.run(self._clock.call_at, min(moments), self._on_timer)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._timer_at = min((queue[0][0] for queue in (self._due, self._pinged) if queue), default=math.inf)
+        if self._timer_at < math.inf:
+            self._timer = self._context.run(self._clock.call_at, self._timer_at, self._on_timer)
