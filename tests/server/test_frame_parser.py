@@ -9,44 +9,10 @@ from websockets.server import ServerProtocol
 
 from gqlink.server.frame_bytes import close_frame
 from gqlink.server.frame_parser import FrameParser
+from server.hearing import Ear
 from server.raw import CLOSE, PING, PONG, TEXT, frame
 
 BINARY, CONTINUATION = 2, 0
-
-
-class Ear:
-    """Keeps what it hears."""
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[Any, ...]] = []
-
-    def hear_text(self, text: str) -> None:
-        """Keep a text."""
-        self.heard.append(("text", text))
-
-    def hear_binary(self) -> None:
-        """Keep that there was a binary message."""
-        self.heard.append(("binary",))
-
-    def hear_fragment(self) -> None:
-        """Keep that there was a part of one."""
-        self.heard.append(("fragment",))
-
-    def hear_ping(self, pong: bytes) -> None:
-        """Keep an answer."""
-        self.heard.append(("ping", pong))
-
-    def hear_pong(self, payload: bytes) -> None:
-        """Keep a pong."""
-        self.heard.append(("pong", payload))
-
-    def hear_close(self, code: int, reason: str, echo: bytes) -> None:
-        """Keep a close."""
-        self.heard.append(("close", code, reason, echo))
-
-    def hear_nonsense(self, code: int, reason: str, close: bytes) -> None:
-        """Keep what was wrong."""
-        self.heard.append(("nonsense", code, reason, close))
 
 
 def parser(*, max_size: int = 1000) -> FrameParser:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, MutableSet
 
     from gqlink.server.admission import Place
-    from gqlink.server.frame_parser import FrameParser
+    from gqlink.server.frame_reader import FrameReader
     from gqlink.server.host import Host
     from gqlink.server.listener import Outlet, SocketListener
 
@@ -71,7 +71,7 @@ class DirectSocket(asyncio.Protocol):
         server: What it shares with others.
         host: The application.
         transport: Its connection.
-        parser: Reads what it says.
+        reader: Reads what it says.
         listen: Makes the listener, given the outlet; what it raises is raised here, and nothing was begun.
         place: What it holds; it is left when everything has ended.
     """
@@ -81,8 +81,8 @@ class DirectSocket(asyncio.Protocol):
         "_host",
         "_listener",
         "_outlet",
-        "_parser",
         "_place",
+        "_reader",
         "_server",
         "_transport",
         "awaited",
@@ -96,14 +96,14 @@ class DirectSocket(asyncio.Protocol):
         host: Host,
         *,
         transport: asyncio.Transport,
-        parser: FrameParser,
+        reader: FrameReader,
         listen: Callable[[Outlet], SocketListener],
         place: Place,
     ) -> None:
         self._server = server
         self._host = host
         self._transport = transport
-        self._parser = parser
+        self._reader = reader
         self._place = place
         self._outlet = DirectOutlet(transport, server.turn, limits=host.limits, meter=host.meter)
         self._bounds = FrameBounds(host.limits.messages_per_second, now=asyncio.get_running_loop().time())
@@ -134,7 +134,7 @@ class DirectSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; while it is deaf they wait."""
-        self._parser.feed(data)
+        self._reader.feed(data)
         if not self.is_deaf:
             self._read()
 
@@ -152,7 +152,7 @@ class DirectSocket(asyncio.Protocol):
         self.is_gone = True
         self._server.connections.discard(self)
         self._outlet.end()
-        self._parser.close()
+        self._reader.close()
         self._listener.on_lost(CloseCode.ABNORMAL)
         if self._listener.tasks:
             self._linger()
@@ -226,13 +226,13 @@ class DirectSocket(asyncio.Protocol):
         """Let everything be heard that has come, as long as there is room for answers, and others need not wait."""
         began_at = time.perf_counter()
         try:
-            while self._parser.read(self):
+            while self._reader.read(self):
                 if self._outlet.is_full or time.perf_counter() - began_at > _TURN_SECONDS:
                     self._rest()
                     return
         except Exception:  # noqa: BLE001 -- a bug of ours; the client gets a close that says so
             log_event("failed", "a direct socket failed", exc_info=True)
-            self._parser.close()
+            self._reader.close()
             self._listener.close(CloseCode.INTERNAL_ERROR, "Internal error")
         if self.is_deaf:
             self.is_deaf = False
@@ -257,7 +257,7 @@ class DirectSocket(asyncio.Protocol):
             return False
         if self._bounds.may_come(asyncio.get_running_loop().time()):
             return True
-        self._parser.close()
+        self._reader.close()
         self._listener.close(CloseCode.POLICY_VIOLATION, "Too many messages")
         self._outlet.flush()
         if self._outlet.is_stuck:
@@ -280,4 +280,4 @@ class DirectSocket(asyncio.Protocol):
     def _leave(self) -> None:
         self._host.listeners.discard(self._listener)
         self._place.leave()
-        del self._listener, self._outlet, self._parser  # whoever was to ping it may remember it for a while
+        del self._listener, self._outlet, self._reader  # whoever was to ping it may remember it for a while

@@ -23,6 +23,7 @@ from gqlink.protocol import CloseCode
 from gqlink.server.direct_socket import DirectServer, DirectSocket
 from gqlink.server.frame_bounds import FrameBounds
 from gqlink.server.frame_parser import FrameParser
+from gqlink.server.frame_reader import FrameReader
 from gqlink.server.limits import Limits
 
 if TYPE_CHECKING:
@@ -70,10 +71,12 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.conn.available_extensions = None
         self._server_state = server_state
+        self._has_spoken = False
         self._bounds = FrameBounds(self.messages_per_second, now=self.loop.time())
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, in slices: those of a flood that come too late are not even parsed."""
+        self._has_spoken = self.handshake_initiated
         for start in range(0, len(data), _SLICE_BYTES):
             if self.transport.is_closing():
                 return
@@ -105,7 +108,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
             self._direct_server(),
             host,
             transport=self.transport,
-            parser=self._parser(host.limits),
+            reader=self._reader(host.limits),
             listen=listen,
             place=place,
         )
@@ -153,14 +156,17 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
             )
         return server
 
-    def _parser(self, limits: Limits) -> FrameParser:
-        """Hand the parser over as it is; it may be in the middle of a message."""
+    def _reader(self, limits: Limits) -> FrameReader:
+        """Go on where we are; only with somebody who has spoken already can that be in the middle of something."""
         # The application's own bound closes with a reason; this one only keeps more from being buffered.
-        most = 2 * limits.message_bytes
-        self.conn.max_message_size = min(most, self.conn.max_message_size or most)
+        most_bytes = 2 * limits.message_bytes
         parser = FrameParser(self.conn)
+        if not self._has_spoken:
+            parser.close()
+            return FrameReader(most_bytes=most_bytes)
+        self.conn.max_message_size = most_bytes
         parser.resume(b"".join(self.frames), is_text=self.curr_msg_data_type == "text")
-        return parser
+        return FrameReader(most_bytes=most_bytes, parser=parser)
 
     def _let_go(self) -> list[str | None]:
         """Have nothing to do with the connection any more, and return the messages that nobody has taken."""
