@@ -91,6 +91,13 @@ async def test_an_application_may_know_how_somebody_came() -> None:
     assert facts_of(scope(kind="http")).kind == "http"
 
 
+async def test_what_sockets_say_alike_is_kept_once() -> None:
+    """Ten thousand browsers have few names for themselves."""
+    one, other = (facts_of(scope(("User-Agent", "a browser"), ("X-Number", str(number)))) for number in (1, 2))
+    assert one.headers["user-agent"] is other.headers["user-agent"]
+    assert [id(name) for name in one.headers] == [id(name) for name in other.headers]
+
+
 async def test_a_server_need_not_know_the_peer() -> None:
     """Behind a Unix socket there is no address."""
     assert peer_of(scope(client=None)) is None

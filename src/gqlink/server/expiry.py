@@ -105,6 +105,8 @@ class Lease:
         end: Ends the socket, and cancels the lease.
     """
 
+    __slots__ = ("_clock", "_end", "_expiry", "_timer", "_watch")
+
     def __init__(self, clock: Clock, watch: ExpiryWatch, *, end: Callable[[], None]) -> None:
         self._clock = clock
         self._watch = watch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sys import intern
 from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
@@ -61,7 +62,12 @@ def credentials_of(host: Host, scope: Scope) -> Credentials:
 
 def facts_of(scope: Scope, *, socket: int | None = None, subprotocol: str | None = None) -> Transport:
     """Return what the application may know of a request or handshake; no credential is in it."""
-    headers = {name: value for name, value in HTTPConnection(scope).headers.items() if name not in _SECRET_HEADERS}
+    # What most sockets say alike is kept once, for as long as one of them is there.
+    headers = {
+        intern(name): intern(value)
+        for name, value in HTTPConnection(scope).headers.items()
+        if name not in _SECRET_HEADERS
+    }
     return Transport(
         kind="http" if scope["type"] == "http" else "websocket",
         client=peer_of(scope),

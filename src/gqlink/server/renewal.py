@@ -60,6 +60,8 @@ class Renewals:
         name: For logs.
     """
 
+    __slots__ = ("_host", "_name", "_socket", "_task", "_tasks", "_timer")
+
     def __init__(self, host: Host, socket: RenewableSocket, *, tasks: TaskSet, name: str) -> None:
         self._host = host
         self._socket = socket

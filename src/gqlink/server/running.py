@@ -99,6 +99,8 @@ class Runner:
         transport: What is known of the handshake.
     """
 
+    __slots__ = ("_host", "_socket", "_transport")
+
     def __init__(self, host: Host, socket: OperationSocket, *, transport: Transport) -> None:
         self._host = host
         self._socket = socket
