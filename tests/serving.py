@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 PLAIN = "websockets-sansio"
 DIRECT = "gqlink.server.uvicorn_socket:DirectWebSocket"
+HYPERCORN = "hypercorn"
+"""Another server altogether."""
 
 _roads = [PLAIN]
 """What `serving` takes for `ws` unless told otherwise; the last one counts."""
@@ -33,8 +36,13 @@ def by_way_of(road: str) -> Iterator[None]:
 async def serving(app: Callable[..., Awaitable[Any]], *, lifespan: str = "auto", **options: Any) -> AsyncIterator[str]:
     """Serve an ASGI application with uvicorn; yield its authority, such as "127.0.0.1:40123".
 
-    Options are uvicorn's own.
+    Options are uvicorn's own; `ws` may also be HYPERCORN, and then there are no others.
     """
+    options = {"ws": _roads[-1], **options}
+    if options["ws"] == HYPERCORN:
+        async with _serving_with_hypercorn(app) as authority:
+            yield authority
+        return
     # Named as TCP, or asyncio would leave it to wait for more before it sends (Nagle's algorithm).
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -43,7 +51,7 @@ async def serving(app: Callable[..., Awaitable[Any]], *, lifespan: str = "auto",
         app,
         lifespan=lifespan,  # type: ignore[arg-type] # uvicorn's literal
         timeout_graceful_shutdown=5,
-        **{"ws": _roads[-1], "log_level": "warning", **options},
+        **{"log_level": "warning", **options},
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
@@ -58,6 +66,26 @@ async def serving(app: Callable[..., Awaitable[Any]], *, lifespan: str = "auto",
         server.stopping.set()
         await task
         listening.close()
+
+
+@asynccontextmanager
+async def _serving_with_hypercorn(app: Callable[..., Awaitable[Any]]) -> AsyncIterator[str]:
+    import hypercorn  # few tests need it
+    from hypercorn.asyncio import serve
+
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        config = hypercorn.Config()
+        config.bind = [f"fd://{os.dup(listening.fileno())}"]
+        config.errorlog = None
+        stopping = asyncio.Event()
+        task = asyncio.create_task(serve(app, config, shutdown_trigger=stopping.wait))
+        try:
+            yield "{}:{}".format(*listening.getsockname())
+        finally:
+            stopping.set()
+            await task
 
 
 class _Server(uvicorn.Server):

@@ -8,7 +8,7 @@ import uvloop
 
 from server.peer import BOTH
 from server.world import World
-from serving import DIRECT, PLAIN, by_way_of
+from serving import DIRECT, HYPERCORN, PLAIN, by_way_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -41,6 +41,13 @@ def dialect(request: pytest.FixtureRequest) -> Dialect:
 @pytest.fixture(params=[PLAIN, DIRECT], ids=["plain", "direct"], scope="module")
 def road(request: pytest.FixtureRequest) -> Iterator[str]:
     """Let every server of a file serve WebSockets through ASGI, and then by the direct path."""
+    with by_way_of(request.param):
+        yield request.param
+
+
+@pytest.fixture(params=[PLAIN, DIRECT, HYPERCORN], ids=["plain", "direct", "hypercorn"], scope="module")
+def any_road(request: pytest.FixtureRequest) -> Iterator[str]:
+    """As `road`, and then with another server."""
     with by_way_of(request.param):
         yield request.param
 

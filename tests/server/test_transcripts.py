@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gqlink.protocol import Dialect, Frame
     from gqlink.testing import Dialogue
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("road")]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("any_road")]
 
 DIALOGUES: Final = [
     dialogue for page in load_pages() for dialogue in page.dialogues if "machine-only" not in dialogue.tags
@@ -76,9 +76,9 @@ class LiveSocket:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def authority(road: str) -> AsyncIterator[str]:
+async def authority(any_road: str) -> AsyncIterator[str]:
     """One server for the whole file."""
-    async with serving(GraphQLApp(standard_schema(), authenticate=authenticate), ws=road) as authority:
+    async with serving(GraphQLApp(standard_schema(), authenticate=authenticate), ws=any_road) as authority:
         yield authority
 
 
