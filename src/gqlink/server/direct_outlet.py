@@ -228,7 +228,8 @@ class DirectOutlet:
 
     def _write_frames(self) -> None:
         meter = self._meter
-        meter.most_waiting_bytes = max(meter.most_waiting_bytes, meter.waiting_bytes)
+        if meter.waiting_bytes > meter.most_waiting_bytes:
+            meter.most_waiting_bytes = meter.waiting_bytes
         while self._frames and not self.is_stuck:
             self._write_chunk()
         if self._last is not None and not self.is_stuck and not self._frames:
@@ -239,13 +240,16 @@ class DirectOutlet:
 
     def _write_chunk(self) -> None:
         frames = self._frames
-        if self._size <= _CHUNK_BYTES or len(frames) == 1:
+        if len(frames) == 1:  # as in a broadcast
+            self._frames = []
+            self._hand_over(frames[0], messages=frames[0][0] == _WHOLE_TEXT)
+            return
+        if self._size <= _CHUNK_BYTES:
             self._frames = []
         else:
             frames = frames[: _frames_within(_CHUNK_BYTES, frames)]
             del self._frames[: len(frames)]
-        chunk = frames[0] if len(frames) == 1 else b"".join(frames)
-        self._hand_over(chunk, messages=sum(frame[0] == _WHOLE_TEXT for frame in frames))
+        self._hand_over(b"".join(frames), messages=sum(frame[0] == _WHOLE_TEXT for frame in frames))
 
     def _hand_over(self, data: bytes, *, messages: int) -> None:
         self._size -= len(data)
