@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -127,6 +128,35 @@ async def test_the_context_knows_how_an_operation_came(world: World, dialect: Di
     assert transport.client.startswith("127.0.0.1:")
     assert transport.headers["x-request-id"] == "7"
     assert not {"authorization", "cookie"} & set(transport.headers)
+
+
+request_id: ContextVar[str] = ContextVar("request_id", default="none")
+
+
+async def test_what_middleware_put_into_the_context_is_there(world: World, dialect: Dialect) -> None:
+    """For each operation of the socket, however late, and for nobody else's."""
+    seen: list[str] = []
+    numbers = iter(range(1, 10))
+
+    def build(identity: Identity, transport: Transport) -> object:
+        seen.append(request_id.get())
+        request_id.set("changed by an operation")
+        return Context(identity, transport)
+
+    inner = world.app(context=build)
+
+    async def numbering(scope: Any, receive: Any, send: Any) -> None:
+        request_id.set(f"{next(numbers)}")
+        await inner(scope, receive, send)
+
+    async with (
+        serving(numbering, lifespan="off") as authority,
+        member(authority, dialect) as one,
+        member(authority, dialect) as other,
+    ):
+        for client in (one, other, one, other):
+            assert await client.is_well()
+    assert seen == ["1", "2", "1", "2"]
 
 
 async def test_a_slow_query_holds_up_neither_pings_nor_ends(world: World, dialect: Dialect) -> None:

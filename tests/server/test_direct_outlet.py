@@ -343,6 +343,14 @@ async def test_a_clients_own_close_is_answered_behind_what_was_said() -> None:
     assert late.line.taken == text_frame(b"x" * 8) + close_frame(1000)
 
 
+async def test_two_closes_that_cross_are_both_written() -> None:
+    """Ours waited for the end of the turn; it is the answer to theirs."""
+    bench = Bench(Limits())
+    bench.outlet.write([Close(1012, "Service restart")])
+    bench.outlet.finish(close_frame(1000))
+    assert bench.line.taken == close_frame(1012, "Service restart")
+
+
 async def test_when_the_transport_is_gone_nothing_waits_any_more() -> None:
     """Whoever waited goes on, no timer is left, and nothing is counted as waiting."""
     bench = Bench(Limits(send_buffer_bytes=100))

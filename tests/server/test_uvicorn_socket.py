@@ -148,6 +148,38 @@ async def test_a_middleware_that_goes_on_after_it_harms_nothing(world: World) ->
         assert happened == ["websocket.disconnect"]
 
 
+async def test_an_answer_that_is_held_back_leaves_the_socket_where_it_is(world: World) -> None:
+    """No frame can overtake the answer to the handshake; the plain loop serves it."""
+    inner = world.app()
+    calls: list[str] = []
+
+    async def holding(scope: Scope, receive: Receive, send: Send) -> None:
+        held: list[Any] = []
+
+        async def sending(message: Any) -> None:
+            calls.append(message["type"])
+            held.append(message)
+            if message["type"] == "websocket.accept":
+                asyncio.get_running_loop().call_later(0.05, release.set)
+                return
+            await release.wait()
+            for one in held:
+                await send(one)
+            held.clear()
+
+        release = asyncio.Event()
+        await inner(scope, receive, sending)
+
+    async with serving(holding, lifespan="off") as authority, dialled(authority) as raw:
+        raw.ask_for_upgrade(authority, subprotocol=NEWER.subprotocol)
+        await raw.writer.drain()
+        await turns(50)
+        raw.send({"type": "connection_init"})
+        await raw.reader.readuntil(b"\r\n\r\n")
+        assert (await raw.message())["type"] == "connection_ack"
+        assert calls == ["websocket.accept", "websocket.send"]
+
+
 async def test_what_a_client_says_during_the_handshake_is_heard(world: World, dialect: Dialect) -> None:
     """Also half a message, and fragments: uvicorn has read them, and the socket goes on in the middle."""
     gate = asyncio.Event()

@@ -29,7 +29,7 @@ from gqlink.server.logbook import log_event
 from gqlink.server.send_queue import SendQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from starlette.types import Receive, Scope, Send
 
@@ -104,8 +104,8 @@ def _hand_over(host: Host, scope: Scope, dialect: Dialect, *, place: Place) -> b
     direct = scope.get("extensions", {}).get("gqlink.direct") if host.direct else None
     if direct is None:
         return False
-    direct["attach"](host, lambda outlet: _listen(host, scope, outlet, dialect, place=place), place=place)
-    return True
+    attach: Callable[..., bool] = direct["attach"]
+    return attach(host, lambda outlet: _listen(host, scope, outlet, dialect, place=place), place=place)
 
 
 async def _converse(

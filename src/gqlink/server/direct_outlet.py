@@ -175,9 +175,10 @@ class DirectOutlet:
     def finish(self, frame: bytes) -> None:
         """Answer a client that has closed or talks nonsense, as the last thing said; what waited goes before it.
 
-        Where something is stuck, what waits is dropped.
+        Where something is stuck, what waits is dropped. A close of our own that waits is the answer.
         """
         if self._closing:
+            self.flush()
             return
         self.drop()
         self._hurry()
@@ -228,8 +229,7 @@ class DirectOutlet:
 
     def _write_frames(self) -> None:
         meter = self._meter
-        if meter.waiting_bytes > meter.most_waiting_bytes:
-            meter.most_waiting_bytes = meter.waiting_bytes
+        meter.most_waiting_bytes = max(meter.most_waiting_bytes, meter.waiting_bytes)
         while self._frames and not self.is_stuck:
             self._write_chunk()
         if self._last is not None and not self.is_stuck and not self._frames:

@@ -8,6 +8,7 @@ frames become writes. Only when the client has gone, and something that it began
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -78,6 +79,7 @@ class DirectSocket(asyncio.Protocol):
 
     __slots__ = (
         "_bounds",
+        "_context",
         "_host",
         "_listener",
         "_outlet",
@@ -102,6 +104,8 @@ class DirectSocket(asyncio.Protocol):
     ) -> None:
         self._server = server
         self._host = host
+        # That of the handshake, in which a task would have waited: what middleware has put there, resolvers find.
+        self._context = contextvars.copy_context()
         self._transport = transport
         self._reader = reader
         self._place = place
@@ -136,7 +140,7 @@ class DirectSocket(asyncio.Protocol):
         """Take bytes; while it is deaf they wait."""
         self._reader.feed(data)
         if not self.is_deaf:
-            self._read()
+            self._context.run(self._read)
 
     def pause_writing(self) -> None:
         """Take note that the client does not take what was written."""
@@ -249,7 +253,7 @@ class DirectSocket(asyncio.Protocol):
     def _go_on(self) -> None:
         """Hear again, what has waited first."""
         if self.is_deaf and not self.is_gone and not self._outlet.is_full:
-            self._read()
+            self._context.run(self._read)
 
     def _may_come(self) -> bool:
         """Count a frame; one too many ends the connection, and what is left of the segment says nothing."""

@@ -90,7 +90,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         if self.response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
             self.scope["extensions"]["gqlink.direct"] = {"attach": self.attach}
 
-    def attach(self, host: Host, listen: Callable[[Outlet], SocketListener], *, place: Place) -> None:
+    def attach(self, host: Host, listen: Callable[[Outlet], SocketListener], *, place: Place) -> bool:
         """Hand the connection over, after `websocket.accept`; for `GraphQLApp`, which then returns.
 
         Args:
@@ -98,12 +98,17 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
             listen: Makes the listener, given the outlet.
             place: What the socket holds, and leaves when everything has ended.
 
+        Returns:
+            Whether it was handed over: not, where something between us and the application holds the answer back.
+
         Raises:
             ClientDisconnected: An `OSError`: the peer has gone meanwhile; nothing was begun.
         """
         if self.transport.is_closing():
             self.handshake_complete = True  # uvicorn would complain of an application that has answered nothing
             raise ClientDisconnected
+        if not self.handshake_complete:
+            return False
         socket = DirectSocket(
             self._direct_server(),
             host,
@@ -118,6 +123,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         socket.begin()
         for message in said:
             socket.hear(message)
+        return True
 
     def handle_cont(self, event: Frame) -> None:
         """Take a fragment."""
@@ -175,6 +181,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         del self.scope["extensions"]["gqlink.direct"]  # it would keep itself alive with it
         self.transport = _HandedOver()
         self.disconnected = True
+        self.writable.set()
         said: list[str | None] = []
         while not self.queue.empty():
             message = self.queue.get_nowait()
