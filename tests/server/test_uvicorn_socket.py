@@ -17,6 +17,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from gqlink.pubsub import MemoryBroker
 from gqlink.server import Limits
 from gqlink.server.direct_socket import DirectSocket
+from gqlink.server.listener import SocketListener
 from gqlink.server.uvicorn_socket import DirectWebSocket
 from server.eventually import eventually, turns
 from server.peer import NEWER, member, peer
@@ -311,8 +312,9 @@ async def test_a_mistake_of_ours_ends_one_socket_with_a_close(
                 raise RuntimeError("a bug")
             original(self, text)
 
-        original = type(listener).on_text
-        monkeypatch.setattr(type(listener), "on_text", fail)
+        assert isinstance(listener, SocketListener)
+        original = SocketListener.on_text
+        monkeypatch.setattr(SocketListener, "on_text", fail)
         raw.writer.write(frame(TEXT, b"broken") + frame(TEXT, b"broken"))
         assert await raw.closed() == (1011, "Internal error")
         assert await other.is_well()

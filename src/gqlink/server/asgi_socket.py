@@ -24,7 +24,7 @@ from gqlink.errors import LimitExceeded, MalformedCredentials
 from gqlink.protocol import CloseCode, Side, choose_dialect
 from gqlink.server.admission import RETRY_SECONDS
 from gqlink.server.handshake import address_of, credentials_of, facts_of, peer_of, refusal_of
-from gqlink.server.listener import SocketListener
+from gqlink.server.listener import TURN_COST, TURN_SECONDS, SocketListener
 from gqlink.server.logbook import log_event
 from gqlink.server.send_queue import SendQueue
 
@@ -43,8 +43,6 @@ __all__ = ("serve_socket",)
 
 # How long our close may take from the moment it is written, the peer's answer included.
 _CLOSE_SECONDS: Final = 1.0
-# How long one client's messages may be worked on before the event loop turns.
-_TURN_SECONDS: Final = 0.001
 
 
 async def serve_socket(host: Host, scope: Scope, receive: Receive, send: Send) -> None:
@@ -158,10 +156,11 @@ async def _read_all(receive: Receive, listener: SocketListener, outlet: SendQueu
         _feed(listener, message.get("text"))
         busy_seconds += time.perf_counter() - began_at
         await outlet.wait_room()
-        if busy_seconds > _TURN_SECONDS or listener.is_working:
+        if busy_seconds > TURN_SECONDS or listener.pending_cost > TURN_COST:
             # None of the waits above need have been one: a burst of one client must not keep the others waiting, and
-            # what a message began runs before the next one is read: it may be quick to read and slow to answer.
+            # what many messages began that are quick to read may be slow to answer.
             busy_seconds = 0.0
+            listener.pending_cost = 0
             await asyncio.sleep(0)
     code, reason = message.get("code") or CloseCode.NO_CODE, message.get("reason") or ""
     if message.get("gqlink.by") == "server":

@@ -64,8 +64,8 @@ class CostPlan:
         """Return what it costs with these variables, as they were sent."""
         return self.fixed + sum(each.sizing.size(variables) * each.content.total(variables) for each in self.lists)
 
-    def check(self, variables: Mapping[str, object], limits: Limits) -> None:
-        """Check what it costs.
+    def check(self, variables: Mapping[str, object], limits: Limits) -> int:
+        """Check what it costs, and return that.
 
         Raises:
             LimitExceeded: `cost`.
@@ -73,6 +73,7 @@ class CostPlan:
         actual = self.total(variables)
         if actual > limits.cost:
             raise LimitExceeded("cost", allowed=limits.cost, actual=min(actual, _LARGEST_NUMBER))
+        return actual
 
 
 @dataclass(frozen=True, slots=True)

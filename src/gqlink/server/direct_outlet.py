@@ -127,6 +127,16 @@ class DirectOutlet:
             return
         self._put(self._turn.text_frame(data))
 
+    def write_texts(self, texts: Sequence[bytes]) -> None:
+        """Take whole messages to send; see `Outlet`."""
+        for text in texts:
+            self.write_text(text)
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether `wait_writable` would return at once."""
+        return not self._should_wait()
+
     def write_control(self, frame: bytes) -> None:
         """Take a ping or a pong to send, in its place among the messages."""
         if not self._closing:

@@ -11,13 +11,14 @@ import asyncio
 import contextvars
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from gqlink.protocol import CloseCode
 from gqlink.server.clock import SystemClock
 from gqlink.server.direct_outlet import DirectOutlet
 from gqlink.server.frame_bounds import FrameBounds
 from gqlink.server.keep_alive import KeepAlive
+from gqlink.server.listener import TURN_COST, TURN_SECONDS
 from gqlink.server.logbook import log_event
 from gqlink.server.loop_turn import LoopTurn
 
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from gqlink.server.listener import Outlet, SocketListener
 
 __all__ = ("DirectServer", "DirectSocket")
-
-# How long one client's messages may be worked on before the event loop turns.
-_TURN_SECONDS: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,7 +229,9 @@ class DirectSocket(asyncio.Protocol):
         began_at = time.perf_counter()
         try:
             while self._reader.read(self):
-                if self._outlet.is_full or time.perf_counter() - began_at > _TURN_SECONDS:
+                busy = time.perf_counter() - began_at > TURN_SECONDS or self._listener.pending_cost > TURN_COST
+                if busy or self._outlet.is_full:
+                    self._listener.pending_cost = 0
                     self._rest()
                     return
         except Exception:  # noqa: BLE001 -- a bug of ours; the client gets a close that says so

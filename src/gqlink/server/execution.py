@@ -86,12 +86,14 @@ class Operation:
         document: Its document.
         node: The operation in it that is meant.
         requirements: What the schema's directives demand for it.
+        cost: What it costs.
     """
 
     request: Request
     document: DocumentNode
     node: OperationDefinitionNode
     requirements: Requirements = NOTHING_REQUIRED
+    cost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,8 +419,8 @@ class Execution:
         prepared = document.operation(request.operation_name)
         if prepared is None:
             raise RequestError([_no_operation(request)])
-        prepared.cost.check(request.variables or {}, self._limits)
-        return Operation(request, document.node, prepared.node, prepared.requirements)
+        cost = prepared.cost.check(request.variables or {}, self._limits)
+        return Operation(request, document.node, prepared.node, prepared.requirements, cost)
 
     @asynccontextmanager
     async def _within_time(self) -> AsyncIterator[None]:

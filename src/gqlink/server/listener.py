@@ -63,7 +63,13 @@ if TYPE_CHECKING:
     from gqlink.server.running import Running
     from gqlink.server.transport import Transport
 
-__all__ = ("Outlet", "SocketListener")
+__all__ = ("TURN_COST", "TURN_SECONDS", "Outlet", "SocketListener")
+
+TURN_SECONDS: Final = 0.001
+"""How long an adapter may let one client's messages be worked on before the event loop turns."""
+
+TURN_COST: Final = 250
+"""What the operations may cost together that they begin; resolving it takes about as long."""
 
 # The limits that show in a close of ours, and nowhere else.
 _LIMITS_OF_CODES: Final[Mapping[int, str]] = {
@@ -126,6 +132,8 @@ class SocketListener(Speaker):
         self._rate = MessageRate(host.limits.messages_per_second, now=now)
         self._came = 0.0
         """How many messages have come lately, the last one included."""
+        self.pending_cost = 0
+        """What the operations cost that were begun since its adapter has let the event loop turn."""
         self._connection = ServerConnection(dialect, now=now, limits=_connection_limits(host))
         self._timer: Timer | None = None
         self._set_timer()
@@ -202,11 +210,6 @@ class SocketListener(Speaker):
     async def wait_writable(self) -> None:
         """Wait while too much is waiting to be sent."""
         await self._outlet.wait_writable()
-
-    @property
-    def is_working(self) -> bool:
-        """Whether something that the client asked for runs."""
-        return bool(self._working)
 
     def _handle(self, events: list[Event]) -> None:
         try:
@@ -320,7 +323,9 @@ class SocketListener(Speaker):
         try:
             self._require_patience()
             self._require_room()
-            self._begin(event.id, self._host.execution.prepare(event.request))
+            operation = self._host.execution.prepare(event.request)
+            self.pending_cost += operation.cost
+            self._begin(event.id, operation)
         except (LimitExceeded, LoginRequired, PermissionDenied) as exc:
             self._reject(event.id, [self._host.errors.format(exc)])
         except RequestError as exc:
