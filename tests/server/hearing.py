@@ -12,6 +12,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from gqlink.server.frame_bytes import NOT_UTF8, close_frame
 from gqlink.server.frame_reader import FrameReader
 
 if TYPE_CHECKING:
@@ -128,5 +129,4 @@ class _Oracle:
             return [("text", self.message.decode())]
         except UnicodeDecodeError:
             self.over = True
-            # 1007 with no reason, as uvicorn says it.
-            return [("nonsense", 1007, "", b"\x88\x02\x03\xef")]
+            return [("nonsense", 1007, NOT_UTF8, close_frame(1007, NOT_UTF8))]

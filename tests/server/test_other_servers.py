@@ -87,7 +87,7 @@ async def test_a_refusal_says_why(world: World, dialect: Dialect) -> None:
 async def test_a_client_that_does_not_read_is_closed_and_harms_nobody(world: World, dialect: Dialect) -> None:
     """What waits for it is bounded."""
     events: list[SocketEvent] = []
-    limits = Limits(stall_seconds=0.2, send_buffer_bytes=100_000)
+    limits = Limits(stall_seconds=0.2, send_buffer_bytes=100_000, messages_per_second=100_000)
     app = world.app(limits=limits, on_socket_event=events.append)
     async with (
         serving(app) as authority,

@@ -16,6 +16,7 @@ __all__ = (
     "FINAL",
     "LENGTH_IN_16_BITS",
     "LENGTH_IN_64_BITS",
+    "NOT_UTF8",
     "PING",
     "PONG",
     "TEXT",
@@ -36,6 +37,9 @@ FINAL: Final = 0x80
 
 LENGTH_IN_16_BITS: Final = 126
 LENGTH_IN_64_BITS: Final = 127
+
+NOT_UTF8: Final = "Text that is not UTF-8"
+"""The reason of 1007."""
 
 _SHORT_TEXTS: Final = tuple(bytes((FINAL | TEXT, length)) for length in range(LENGTH_IN_16_BITS))
 _MIDDLE_TEXT: Final = bytes((FINAL | TEXT, LENGTH_IN_16_BITS))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from websockets.frames import Opcode
 
 from gqlink.protocol import CloseCode
-from gqlink.server.frame_bytes import CLOSE, PONG, close_frame, control_frame
+from gqlink.server.frame_bytes import CLOSE, NOT_UTF8, PONG, close_frame, control_frame
 
 if TYPE_CHECKING:
     from websockets.frames import Frame
@@ -135,7 +135,7 @@ class FrameParser:
             text = message.decode()
         except UnicodeDecodeError:
             self.close()
-            hearer.hear_nonsense(CloseCode.INVALID_DATA, "", close_frame(CloseCode.INVALID_DATA))
+            hearer.hear_nonsense(CloseCode.INVALID_DATA, NOT_UTF8, close_frame(CloseCode.INVALID_DATA, NOT_UTF8))
         else:
             hearer.hear_text(text)
 

@@ -19,7 +19,16 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from gqlink.protocol import CloseCode
-from gqlink.server.frame_bytes import FINAL, LENGTH_IN_16_BITS, LENGTH_IN_64_BITS, PING, PONG, TEXT, close_frame
+from gqlink.server.frame_bytes import (
+    FINAL,
+    LENGTH_IN_16_BITS,
+    LENGTH_IN_64_BITS,
+    NOT_UTF8,
+    PING,
+    PONG,
+    TEXT,
+    close_frame,
+)
 from gqlink.server.frame_parser import FrameParser
 
 if TYPE_CHECKING:
@@ -104,7 +113,7 @@ class FrameReader:
             text = payload.decode()
         except UnicodeDecodeError:
             self.close()
-            hearer.hear_nonsense(CloseCode.INVALID_DATA, "", close_frame(CloseCode.INVALID_DATA))
+            hearer.hear_nonsense(CloseCode.INVALID_DATA, NOT_UTF8, close_frame(CloseCode.INVALID_DATA, NOT_UTF8))
         else:
             hearer.hear_text(text)
         return True

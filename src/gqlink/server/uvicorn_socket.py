@@ -22,6 +22,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from gqlink.protocol import CloseCode
 from gqlink.server.direct_socket import DirectServer, DirectSocket
 from gqlink.server.frame_bounds import FrameBounds
+from gqlink.server.frame_bytes import NOT_UTF8
 from gqlink.server.frame_parser import FrameParser
 from gqlink.server.frame_reader import FrameReader
 from gqlink.server.limits import Limits
@@ -221,7 +222,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         """Hand a message on; text that is no UTF-8 ends the connection, and is nothing to be logged as an error."""
         if self.curr_msg_data_type == "text" and not _is_utf8(self.frames):
             self.frames = []
-            self._end(CloseCode.INVALID_DATA, "Text that is not UTF-8")
+            self._end(CloseCode.INVALID_DATA, NOT_UTF8)
         else:
             super().send_receive_event_to_app()
 
