@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gqlink.auth import Identity
     from gqlink.server.clock import Clock, Timer
+    from gqlink.server.deadlines import Deadlines
     from gqlink.server.host import Host
 
 __all__ = ("Expiry", "ExpiryWatch", "Lease", "accept", "checked_expiry")
@@ -101,14 +102,16 @@ class Lease:
 
     Args:
         clock: Both clocks.
+        deadlines: Where its timer waits.
         watch: Looks at the wall clock while nothing happens on the socket.
         end: Ends the socket, and cancels the lease.
     """
 
-    __slots__ = ("_clock", "_end", "_expiry", "_timer", "_watch")
+    __slots__ = ("_clock", "_deadlines", "_end", "_expiry", "_timer", "_watch")
 
-    def __init__(self, clock: Clock, watch: ExpiryWatch, *, end: Callable[[], None]) -> None:
+    def __init__(self, clock: Clock, watch: ExpiryWatch, *, deadlines: Deadlines, end: Callable[[], None]) -> None:
         self._clock = clock
+        self._deadlines = deadlines
         self._watch = watch
         self._end = end
         self._expiry: Expiry | None = None
@@ -138,11 +141,11 @@ class Lease:
 
     def _set_timer(self, expiry: Expiry) -> None:
         when = min(expiry.deadline, self._clock.now() + _LONGEST_WAIT)
-        self._timer = self._clock.call_at(when, lambda: self._on_timer(expiry))
+        self._timer = self._deadlines.call_at(when, self._on_timer)
 
-    def _on_timer(self, expiry: Expiry) -> None:
-        if not self.is_over():
-            self._set_timer(expiry)
+    def _on_timer(self) -> None:
+        if not self.is_over() and self._expiry is not None:
+            self._set_timer(self._expiry)
 
 
 class ExpiryWatch:

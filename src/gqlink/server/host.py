@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from gqlink.protocol import CloseCode
 from gqlink.server.admission import Admission
+from gqlink.server.deadlines import Deadlines
 from gqlink.server.expiry import ExpiryWatch
 from gqlink.server.logbook import Throttle, log_event
 from gqlink.server.sharing import Sharing
@@ -95,6 +96,7 @@ class Host:
         self.listeners = listeners
         self.revocations = revocations
         self.policy = policy
+        self.deadlines = Deadlines(clock)
         self.expiries = ExpiryWatch(clock)
         self.meter = meter
         self.throttle = throttle or Throttle(clock)

@@ -382,7 +382,7 @@ class SocketListener(Speaker):
             self._timer.cancel()
             self._timer = None
         if self._connection.deadline is not None:
-            self._timer = self._host.clock.call_at(self._connection.deadline, self._on_timer)
+            self._timer = self._host.deadlines.call_at(self._connection.deadline, self._on_timer)
 
     def _on_timer(self) -> None:
         self._handle(self._connection.expire(now=self._host.clock.now()))

@@ -47,7 +47,7 @@ class Speaker(ABC):
         self._host = host
         self._transport = transport
         self._identity: Identity = ANONYMOUS
-        self._lease = Lease(host.clock, host.expiries, end=self._expire)
+        self._lease = Lease(host.clock, host.expiries, deadlines=host.deadlines, end=self._expire)
         self._running: dict[str, Running] = {}
         self._tasks = TaskSet()
         self._runner = Runner(host, self, transport=transport)
