@@ -1,7 +1,8 @@
 # One door to everything. `make` alone lists what there is.
 .DEFAULT_GOAL := help
 
-# Fewer rounds: make bench BENCH=--short; new figures in docs/reference/benchmarks.md: make bench BENCH=--write
+# Less than three minutes: make bench BENCH=--short; also up to 20,000 sockets: make bench BENCH=--curve;
+# new figures in docs/reference/benchmarks.md: make bench BENCH="--curve --write"
 # Another interpreter in an environment of its own: make test PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
 VENV ?= .venv
@@ -24,8 +25,8 @@ test: cores rooms  ## set everything up and run every test
 
 check: tidy test  ## everything CI runs: format, lint, types, layers, and every test
 
-bench: $(VENV)/.dev-ready  ## measure the client beside its peers, in about five minutes
-	$(BIN)/python benchmarks/client_flood.py $(BENCH)
+bench: $(VENV)/.dev-ready  ## measure client and server beside their peers, in about a quarter of an hour
+	$(BIN)/python benchmarks/bench.py $(BENCH)
 
 format: $(VENV)/.dev-ready  ## rewrite files in the house format
 	$(BIN)/ruff format .

@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from flood_table import Figures, render, write
+from flood_table import Figures, render
+from page import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,22 +165,26 @@ def serving() -> Iterator[str]:
             server.wait(10)
 
 
-def find_node() -> Path:
-    """Find Node as the interoperability tests do, and install what they use."""
+def find_node(packages: Path = PACKAGES) -> Path:
+    """Find Node as the interoperability tests do, and install what is used with it.
+
+    Args:
+        packages: The folder with package.json and its lock.
+    """
     sys.path.append(str(BENCHMARKS.parent / "tests"))
     from interop.node import find_toolchain, install
 
-    install(PACKAGES)
+    install(packages)
     return find_toolchain().node
 
 
-def main() -> None:
-    """Measure, print the table, and write it where that was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", action="store_true", help="fewer rounds, events and clients")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/reference/benchmarks.md")
-    options = parser.parse_args()
-    size = SHORT if options.short else FULL
+def measure(*, short: bool) -> tuple[dict[tuple[str, str], Figures], str]:
+    """Measure all clients.
+
+    Returns:
+        What was measured, and the table of it.
+    """
+    size = SHORT if short else FULL
     node = find_node()
     with serving() as port:
         figures = run(Bench(port, node), size)
@@ -190,9 +195,19 @@ def main() -> None:
         sizes=f"{size.rounds} rounds of {size.events:,} events; {size.clients} idle clients; "
         f"{size.subscriptions:,} subscriptions of one client",
     )
+    return figures, table
+
+
+def main() -> None:
+    """Measure, print the table, and write it where that was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="fewer rounds, events and clients")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/reference/benchmarks.md")
+    options = parser.parse_args()
+    _, table = measure(short=options.short)
     print(table)
     if options.write:
-        write(table)
+        write("client_flood.py", table)
 
 
 if __name__ == "__main__":

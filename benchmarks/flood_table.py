@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import re
-import subprocess
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from flood_server import event
+from page import machine, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
-PAGE: Final = Path(__file__).parent.parent / "docs" / "reference" / "benchmarks.md"
-BEGIN: Final = "<!-- client_flood.py writes from here -->"
-END: Final = "<!-- client_flood.py writes to here -->"
 NAMES: Final = {
     "gqlink": "**gqlink**",
     "gql-websockets": "gql, over websockets",
@@ -61,9 +53,7 @@ class Figures:
 
 def render(figures: Mapping[tuple[str, str], Figures], *, packages: Path, node: Path, sizes: str) -> str:
     """Return the table, with what it was measured with and on."""
-    gql = [each for (client, _), each in figures.items() if client.startswith("gql-")]
-    rounds = zip(*(each.cpu_us for each in gql), strict=True)
-    best = [min(each) for each in rounds]
+    best = gql_at_its_best(figures)
     lines = [
         f"| {' | '.join(COLUMNS)} |",
         f"|{'---|' * len(COLUMNS)}",
@@ -80,16 +70,24 @@ def render(figures: Mapping[tuple[str, str], Figures], *, packages: Path, node: 
             _kilobytes(each.subscription_bytes),
         )
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(
-        [*lines, "", f"{_versions(packages, node)} {_machine()} {sizes}; events of {len(event('1'))} bytes."]
-    )
+    with_what = versions(PYTHON_PACKAGES, npm=NPM_PACKAGES, packages=packages, node=node)
+    return "\n".join([*lines, "", f"{with_what} {machine()} {sizes}; events of {len(event('1'))} bytes."])
 
 
-def write(table: str) -> None:
-    """Put the table into the reference."""
-    page = PAGE.read_text()
-    place = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
-    PAGE.write_text(place.sub(lambda _: f"{BEGIN}\n\n{table}\n\n{END}", page))
+def gql_at_its_best(figures: Mapping[tuple[str, str], Figures]) -> list[float]:
+    """Return the CPU time per event of the best row of gql, by round."""
+    return _best(figures, "gql-")
+
+
+def own_share(figures: Mapping[tuple[str, str], Figures]) -> list[float]:
+    """Return what gqlink needs of what gql needs, each at its best, by round."""
+    pairs = zip(_best(figures, "gqlink"), gql_at_its_best(figures), strict=True)
+    return [own / theirs for own, theirs in pairs]
+
+
+def _best(figures: Mapping[tuple[str, str], Figures], beginning: str) -> list[float]:
+    rows = [each.cpu_us for (client, _), each in figures.items() if client.startswith(beginning)]
+    return [min(values) for values in zip(*rows, strict=True)]
 
 
 def _spread(values: Sequence[float], show: Callable[[float], str], unit: str = "") -> str:
@@ -98,17 +96,3 @@ def _spread(values: Sequence[float], show: Callable[[float], str], unit: str = "
 
 def _kilobytes(size: float | None) -> str:
     return "" if size is None else f"{size / 1024:.1f}"
-
-
-def _versions(packages: Path, node: Path) -> str:
-    python = [f"{name} {version(name)}" for name in PYTHON_PACKAGES]
-    npm = [
-        f"{name} {json.loads((packages / 'node_modules' / name / 'package.json').read_text())['version']}"
-        for name in NPM_PACKAGES
-    ]
-    said = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30, check=True).stdout.strip()
-    return f"Python {platform.python_version()}: {', '.join(python)}. Node {said.lstrip('v')}: {', '.join(npm)}."
-
-
-def _machine() -> str:
-    return f"{platform.system()} on {platform.machine()}, {os.cpu_count()} cores."
