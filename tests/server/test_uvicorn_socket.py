@@ -22,6 +22,7 @@ from gqlink.server.uvicorn_socket import DirectWebSocket
 from server.eventually import eventually, turns
 from server.peer import NEWER, member, peer
 from server.raw import CLOSE, PING, PONG, TEXT, connected, dialled, frame, let_in, starting
+from server.shared_world import SharedWorld
 from serving import DIRECT, PLAIN, by_way_of, serving
 
 if TYPE_CHECKING:
@@ -102,6 +103,32 @@ async def test_an_idle_socket_has_neither_a_task_nor_a_queue(world: World) -> No
     await eventually(lambda: app._host.admission.sockets == 0)
     gc.collect()
     assert sockets_of(app) == []
+
+
+async def test_a_socket_leaves_nothing_to_the_collector() -> None:
+    """Neither its handshake, nor a subscription to what others get too; it would go through all other sockets first."""
+    world = SharedWorld()
+    app = world.app()
+    async with serving(app) as authority, AsyncExitStack() as stack, AsyncExitStack() as without_collector:
+
+        async def subscribe(followers: int) -> None:
+            raw = await stack.enter_async_context(let_in(authority, NEWER))
+            raw.send(starting(NEWER, "subscription { said { text } }"))
+            await eventually(lambda: app._host.sharing.followers == followers)
+            await turns()
+
+        await subscribe(1)  # the first one has the document validated
+        without_collector.callback(gc.enable)
+        gc.disable()
+        gc.collect()
+        await subscribe(2)
+        without_collector.callback(gc.garbage.clear)
+        without_collector.callback(gc.set_debug, 0)
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left = {type(one).__name__ for one in gc.garbage}
+        assert not left & {"HttpToolsProtocol", "HttpRequestParser", "DirectWebSocket", "ServerProtocol", "Request"}
+        assert not left & {"OperationExecutor", "RefMap", "VariableValues", "CollectedErrors"}
 
 
 async def test_middleware_and_routes_see_the_handshake_and_nothing_else(world: World) -> None:

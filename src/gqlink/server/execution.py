@@ -25,7 +25,7 @@ from gqlink.protocol import EventPosition, position_extensions, read_cursor_requ
 from gqlink.pubsub import Stream
 from gqlink.server.cursors import PlacedEvent, open_stream
 from gqlink.server.documents import Documents, InvalidDocument, is_mutation
-from gqlink.server.executor import OperationExecutor
+from gqlink.server.executor import OperationExecutor, untie
 from gqlink.server.requirements import NOTHING_REQUIRED, Requirements
 from gqlink.server.tasks import is_ending
 from gqlink.server.variable_limits import check_variables
@@ -116,7 +116,8 @@ class Source:
         return read_cursor_request(self.operation.request.extensions)
 
     async def aclose(self) -> None:
-        """End it, where nobody has begun to iterate it."""
+        """End it, where nobody has begun to iterate it; its executor executes nothing more."""
+        untie(self.executor)
         await _close(self.events)
 
 

@@ -93,6 +93,15 @@ class OperationExecutor(Executor[ContextT]):
         return executor
 
 
+def untie(executor: Executor[object]) -> None:
+    """Let an executor go that will resolve no field any more.
+
+    It and what it lends to resolvers hold each other. The collector would find them, after it has gone through every
+    socket that there is; and each subscriber of a shared run leaves an executor behind.
+    """
+    executor.async_helpers = None  # type: ignore[assignment] # nobody asks any more
+
+
 def _close_unbegun(coroutine: object) -> None:
     if inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
         coroutine.close()

@@ -75,6 +75,13 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         self._has_spoken = False
         self._bounds = FrameBounds(self.messages_per_second, now=self.loop.time())
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, from uvicorn's HTTP protocol, which reads nothing more."""
+        super().connection_made(transport)
+        # It and its parser hold each other, until the collector comes by. uvicorn unties them when a connection is
+        # lost; this one is not, and the collector would go through every socket that there is for it.
+        transport.get_protocol().parser = None  # type: ignore[attr-defined] # as uvicorn does
+
     def data_received(self, data: bytes) -> None:
         """Take bytes, in slices: those of a flood that come too late are not even parsed."""
         self._has_spoken = self.handshake_initiated
