@@ -138,6 +138,32 @@ def test_results_go_out_as_they_were_encoded(dialect: Dialect) -> None:
 
 
 @both
+def test_the_head_of_a_result_the_result_and_a_brace_are_the_message(dialect: Dialect) -> None:
+    """What is spliced is what `next` says; also with an id that JSON has to escape."""
+    server = acknowledged(dialect)
+    for operation_id in ("1", 'quote " and \\ and é'):
+        server.receive(start(dialect, operation_id), now=0.0)
+        server.next(operation_id, b'{"data":null}')
+        [said] = server.outgoing()
+        assert isinstance(said, Text)
+        assert server.result_head(operation_id) + b'{"data":null}' + b"}" == said.data
+
+
+@both
+def test_only_a_live_operation_has_results(dialect: Dialect) -> None:
+    """One that has ended, one that never was, and none after the end of the conversation."""
+    server = acknowledged(dialect)
+    server.receive(start(dialect), now=0.0)
+    server.complete("1")
+    for operation_id in ("1", "2"):
+        with pytest.raises(LocalProtocolError):
+            server.result_head(operation_id)
+    server.close(1000)
+    with pytest.raises(ConnectionClosed):
+        server.result_head("1")
+
+
+@both
 @pytest.mark.parametrize("how", ["error", "complete"])
 def test_an_operation_ends_once(dialect: Dialect, how: str) -> None:
     """After its end nothing can be said of it, and its id is free."""

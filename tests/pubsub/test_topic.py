@@ -93,6 +93,15 @@ async def test_a_stream_resumes_where_it_was_told(broker: MemoryBroker) -> None:
     assert await ready(stream) == [2, 3]
 
 
+async def test_a_stream_says_what_its_maker_said(broker: MemoryBroker) -> None:
+    """Where to resume, and for whom results are the same; both may be left unsaid."""
+    topic = Topic(broker, "news")
+    position = await topic.publish("one")
+    stream = topic.stream(after=position, share_key="members")
+    assert (stream.after, stream.share_key) == (position, "members")
+    assert (topic.stream().after, topic.stream().share_key) == (None, None)
+
+
 async def test_whoever_opens_a_stream_knows_best_where_to_resume(broker: MemoryBroker) -> None:
     """The server has the client's cursor, the resolver does not."""
     positions = [await broker.publish("a", each) for each in range(4)]

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 from contextvars import ContextVar
 
-from gqlink.server.frame_bytes import text_frame
 from gqlink.server.loop_turn import LoopTurn
 
 somebody: ContextVar[str] = ContextVar("somebody", default="nobody")
@@ -76,24 +75,3 @@ async def test_nothing_is_written_in_the_context_of_whoever_was_first() -> None:
     turn.add(one)
     await asyncio.sleep(0)
     assert one.flushed == ["nobody"]
-
-
-async def test_the_same_payload_is_framed_once() -> None:
-    """One broadcast, one frame; and an equal payload that is another object gets its own."""
-    turn = LoopTurn(asyncio.get_running_loop())
-    payload, other = b"x" * 200, bytes(bytearray(b"x" * 200))
-    frame = turn.text_frame(payload)
-    assert frame == text_frame(payload)
-    assert turn.text_frame(payload) is frame
-    assert turn.text_frame(other) is not frame
-    assert turn.text_frame(b"y") == text_frame(b"y")
-
-
-async def test_what_was_said_last_is_not_kept() -> None:
-    """It was for somebody."""
-    turn = LoopTurn(asyncio.get_running_loop())
-    payload = b"a secret"
-    frame = turn.text_frame(payload)
-    turn.add(Waiting(turn))
-    await asyncio.sleep(0)
-    assert turn.text_frame(payload) is not frame

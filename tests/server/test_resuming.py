@@ -355,8 +355,8 @@ def test_an_events_own_extensions_are_kept() -> None:
     position = Position("epoch", 7)
     shared = SharedResult(Publication("messages", position, "one"), "one", None, {"cost": 1, "gqlink": "another's"})
     assert json.loads(shared.payload)["extensions"] == {"cost": 1, "gqlink": "another's"}
-    assert json.loads(shared.placed(CODEC)) == json.loads(shared.placed(CODEC))
-    assert json.loads(shared.placed(CODEC)) == {
+    assert shared.placed_tail(CODEC) is shared.placed_tail(CODEC)
+    assert json.loads(shared.placed_tail(CODEC)[:-1]) == {
         "data": "one",
         "extensions": {"cost": 1, "gqlink": {"cursor": CODEC.write(position)}},
     }

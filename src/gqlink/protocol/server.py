@@ -131,27 +131,25 @@ class ServerConnection(Connection):
         self._require_live(operation_id, "next")
         self._say(Kind.NEXT, operation_id=operation_id, payload=payload)
 
-    def results(self, operation_id: str, payloads: Sequence[bytes]) -> list[bytes]:
-        """Write results of a live operation, to be sent now, before anything else is said.
+    def result_head(self, operation_id: str) -> bytes:
+        """Return how each message begins that brings a result of a live operation.
 
-        A short cut: what it returns is what `next` with each payload would put into `outgoing`, which must be empty. It
-        saves those that are said most the table, and a value for each.
+        A short cut for those who send the same result to thousands: the head, the result as JSON text and `}` are the
+        message that `next` would put into `outgoing`. They may be sent as long as the operation is live, the connection
+        acknowledged, and nothing is left in `outgoing`, which had to be sent before.
 
         Args:
             operation_id: Its id.
-            payloads: Execution results as JSON text.
 
         Returns:
-            Whole messages, as UTF-8.
+            UTF-8.
 
         Raises:
             ConnectionClosed: The conversation is over.
             LocalProtocolError: No such operation is live.
         """
-        assert not self._outgoing, "what was said before has to be sent before"
         self._require_live(operation_id, "next")
-        begun = encode_message(self._result_type, operation_id=operation_id, payload=b"")[:-1]
-        return [begun + payload + b"}" for payload in payloads]
+        return encode_message(self._result_type, operation_id=operation_id, payload=b"")[:-1]
 
     def error(self, operation_id: str, errors: Sequence[Mapping[str, object]]) -> None:
         """End a live operation with errors; no `complete` follows.

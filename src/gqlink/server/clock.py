@@ -35,13 +35,12 @@ class Clock(Protocol):
 class SystemClock:
     """The running event loop's time, and the machine's."""
 
+    # Asked for every frame, so without a call around it.
+    wall = staticmethod(time.time)
+
     def now(self) -> float:
         """Return the event loop's time, in seconds."""
         return asyncio.get_running_loop().time()
-
-    def wall(self) -> float:
-        """Return seconds since the Unix epoch."""
-        return time.time()
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` from the event loop when `now` reaches `when`."""

@@ -118,24 +118,28 @@ class DirectOutlet:
             self.write_text(frame.data)  # type: ignore[union-attr] # there is no close among them
 
     def write_text(self, data: bytes) -> None:
-        """Take one text message to send, as `write` does; the same object for many sockets is framed once.
+        """Take one text message to send, as `write` does.
 
         Args:
             data: UTF-8.
         """
-        if self._closing:
-            return
-        self._put(self._turn.text_frame(data))
+        if not self._closing:
+            self._put(text_frame(data))
 
     def write_texts(self, texts: Sequence[bytes]) -> None:
         """Take whole messages to send; see `Outlet`."""
+        if self._closing:
+            return
         for text in texts:
-            self.write_text(text)
+            self._put(text_frame(text))
 
     @property
     def is_writable(self) -> bool:
         """Whether `wait_writable` would return at once."""
-        return not self._should_wait()
+        # As nearly always: nothing is stuck, and hardly anything waits.
+        return (not self.is_stuck and self._size < _CHUNK_BYTES < self._limits.send_buffer_bytes) or (
+            not self._should_wait()
+        )
 
     def write_control(self, frame: bytes) -> None:
         """Take a ping or a pong to send, in its place among the messages."""
@@ -159,7 +163,10 @@ class DirectOutlet:
         """Hand to the transport what waits, as far as it takes it."""
         self._dirty = False
         try:
-            self._write_frames()
+            if len(self._frames) == 1 and not self.is_stuck and self._last is None and not self.is_full:
+                self._write_one()  # as in a broadcast
+            else:
+                self._write_frames()
         except Exception as exc:  # noqa: BLE001 -- others are flushed after it
             log_event("sending_failed", "sending failed: %r", exc)
             self._transport.abort()
@@ -237,6 +244,17 @@ class DirectOutlet:
         self._timer = asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self._abort)
         self._let_go_on()
 
+    def _write_one(self) -> None:
+        frame, meter = self._frames.pop(), self._meter
+        size = len(frame)
+        meter.most_waiting_bytes = max(meter.most_waiting_bytes, meter.waiting_bytes)
+        meter.waiting_bytes -= size
+        meter.messages_sent += frame[0] == _WHOLE_TEXT
+        self._size -= size
+        self._transport.write(frame)
+        if self._writable is not None:
+            self._judge()
+
     def _write_frames(self) -> None:
         meter = self._meter
         meter.most_waiting_bytes = max(meter.most_waiting_bytes, meter.waiting_bytes)
@@ -250,10 +268,6 @@ class DirectOutlet:
 
     def _write_chunk(self) -> None:
         frames = self._frames
-        if len(frames) == 1:  # as in a broadcast
-            self._frames = []
-            self._hand_over(frames[0], messages=frames[0][0] == _WHOLE_TEXT)
-            return
         if self._size <= _CHUNK_BYTES:
             self._frames = []
         else:

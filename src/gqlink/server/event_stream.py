@@ -146,10 +146,6 @@ class EventStream(Speaker):
         del running
         self._say(_next(payload))
 
-    def _say_results(self, running: Running, payloads: Sequence[bytes]) -> None:
-        del running
-        self._say(*map(_next, payloads))
-
     def _say_complete(self, running: Running) -> None:
         del running
         self._finish()

@@ -146,7 +146,7 @@ class SharedResult:
         extensions: Likewise.
     """
 
-    __slots__ = ("_placed", "_unplaced", "payload", "publication")
+    __slots__ = ("_placed", "_unplaced", "publication", "tail")
 
     def __init__(
         self,
@@ -156,17 +156,23 @@ class SharedResult:
         extensions: Mapping[str, object] | None,
     ) -> None:
         self.publication = publication
-        self.payload = _encode(data, errors, extensions)
+        self.tail = _encode(data, errors, extensions) + b"}"
+        """The payload and the end of the message that brings it."""
         self._unplaced: tuple[object, list[dict[str, object]] | None, Mapping[str, object]] | None
         self._unplaced = data, errors, extensions or {}
         self._placed = b""
 
-    def placed(self, cursors: CursorCodec) -> bytes:
-        """Return the payload for those who want to know where it stands."""
+    @property
+    def payload(self) -> bytes:
+        """The execution result."""
+        return self.tail[:-1]
+
+    def placed_tail(self, cursors: CursorCodec) -> bytes:
+        """Return `tail` for those who want to know where it stands."""
         if self._unplaced is not None:
             data, errors, extensions = self._unplaced
             place = position_extensions(EventPosition(cursors.write(self.publication.position)))
-            self._placed, self._unplaced = _encode(data, errors, {**extensions, **place}), None
+            self._placed, self._unplaced = _encode(data, errors, {**extensions, **place}) + b"}", None
         return self._placed
 
 

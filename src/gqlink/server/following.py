@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gqlink.errors import SubscriberLagging
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from gqlink.pubsub import Position, Stream
     from gqlink.server.cursors import CursorCodec
     from gqlink.server.execution import SharedResult, Source
-    from gqlink.server.observing import Observation
+    from gqlink.server.observing import Observation, OperationWatch
     from gqlink.server.running import Running
     from gqlink.server.sharing import Group
+    from gqlink.server.statistics import Meter
 
 __all__ = ("Following", "FollowingSocket")
 
@@ -37,12 +38,8 @@ _EVENTS_AT_ONCE: Final = 16
 class FollowingSocket(Protocol):
     """What a subscriber says to its socket; each is one step, and harmless when the operation is over."""
 
-    @property
-    def is_writable(self) -> bool:
-        """Whether another result may be written now."""
-
-    def hand_on(self, running: Running, results: Sequence[SharedResult], *, cursors: CursorCodec | None) -> int:
-        """Send results, as far as they may be sent; return how many."""
+    def hand_on(self, running: Running, results: Sequence[SharedResult], *, cursors: CursorCodec | None) -> int | None:
+        """Send results, as far as they may be sent; return how many, or None where they have to wait."""
 
     def deliver(self, running: Running, payload: bytes, *, about: None) -> None:
         """Send one payload."""
@@ -61,7 +58,8 @@ class Following:
         running: Its operation.
         socket: Where it is.
         join: Puts it into its group.
-        on_sent: Told how many events were sent.
+        meter: Counts the events that are sent.
+        watch: Likewise, those of the operation.
         on_end: Told that the group has ended: with an error, or None.
     """
 
@@ -70,11 +68,12 @@ class Following:
         "_backlog",
         "_cursors",
         "_group",
+        "_meter",
         "_observation",
         "_on_end",
-        "_on_sent",
         "_running",
         "_socket",
+        "_watch",
     )
 
     def __init__(
@@ -82,12 +81,14 @@ class Following:
         running: Running,
         socket: FollowingSocket,
         *,
-        on_sent: Callable[[int], None],
+        meter: Meter,
+        watch: OperationWatch,
         on_end: Callable[[Running, Exception | None], None],
     ) -> None:
         self._running = running
         self._socket = socket
-        self._on_sent = on_sent
+        self._meter = meter
+        self._watch = watch
         self._on_end = on_end
         self._group: Group | None = None
         self._cursors: CursorCodec | None = None
@@ -155,9 +156,7 @@ class Following:
             results = self._without_past(results, self._after)
         if self._backlog is not None:
             self._keep(results)
-        elif self._socket.is_writable:
-            self._send(results)
-        elif results:
+        elif results and not self._send(results):
             self._backlog = deque(results)
             self._socket.spawn(self._catch_up())
 
@@ -187,7 +186,9 @@ class Following:
                 async for publication in missed:
                     if _is_past(publication.position, until):
                         break
-                    self._send([await group.execute(publication)])
+                    result = await group.execute(publication)
+                    while not self._send([result]):
+                        await self._socket.wait_writable()
                     await self._let_others(next(numbers))
                     if publication.position == until or not self._running.live:
                         break
@@ -220,17 +221,25 @@ class Following:
     async def _catch_up(self) -> None:
         """Send what waits, as fast as it is read; what comes meanwhile waits behind it."""
         while self._backlog:
-            await self._socket.wait_writable()
-            if not self._backlog:
-                break  # it has left meanwhile
-            some = [self._backlog.popleft() for _ in range(min(len(self._backlog), _EVENTS_AT_ONCE))]
-            self._send(some)
+            some = tuple(islice(self._backlog, _EVENTS_AT_ONCE))
+            if not self._send(some):
+                await self._socket.wait_writable()
+                continue
+            if self._backlog is None:
+                return  # that was the end of it
+            for _ in some:
+                self._backlog.popleft()
             await asyncio.sleep(0)
         self._backlog = None
 
-    def _send(self, results: Sequence[SharedResult]) -> None:
-        if results:
-            self._on_sent(self._socket.hand_on(self._running, results, cursors=self._cursors))
+    def _send(self, results: Sequence[SharedResult]) -> bool:
+        """Send results, as far as they may be sent; False where they have to wait."""
+        sent = self._socket.hand_on(self._running, results, cursors=self._cursors)
+        if sent is None:
+            return False
+        self._meter.events_sent += sent
+        self._watch.events += sent
+        return True
 
 
 def _is_past(position: Position, mark: Position) -> bool:

@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from gqlink.protocol import Dialect, Event, Frame, RenewalOutcome
     from gqlink.server.admission import Place
     from gqlink.server.clock import Timer
+    from gqlink.server.cursors import CursorCodec
+    from gqlink.server.execution import SharedResult
     from gqlink.server.expiry import Expiry
     from gqlink.server.host import Host
     from gqlink.server.running import Running
@@ -206,6 +208,25 @@ class SocketListener(Speaker):
     def is_writable(self) -> bool:
         """Whether `wait_writable` would return at once."""
         return self._outlet.is_writable
+
+    def hand_on(self, running: Running, results: Sequence[SharedResult], *, cursors: CursorCodec | None) -> int | None:
+        """Send results of a shared run; see `Speaker`.
+
+        Short where there is no policy to ask: it is called for each event and each subscriber.
+        """
+        if self._host.policy is not None:
+            return super().hand_on(running, results, cursors=cursors)
+        outlet = self._outlet
+        if not outlet.is_writable:
+            return None
+        # As `_may_speak` says.
+        if not running.live or self._connection.phase is not Phase.ACKNOWLEDGED or self._lease.is_over():
+            return 0
+        head = running.head
+        if head is None:
+            head = running.head = self._connection.result_head(running.id)
+        outlet.write_texts([head + (each.tail if cursors is None else each.placed_tail(cursors)) for each in results])
+        return len(results)
 
     async def wait_writable(self) -> None:
         """Wait while too much is waiting to be sent."""
@@ -356,9 +377,6 @@ class SocketListener(Speaker):
     def _say_next(self, running: Running, payload: bytes) -> None:
         self._connection.next(running.id, payload)
         self._flush()
-
-    def _say_results(self, running: Running, payloads: Sequence[bytes]) -> None:
-        self._outlet.write_texts(self._connection.results(running.id, payloads))
 
     def _say_complete(self, running: Running) -> None:
         self._connection.complete(running.id)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextvars
 from typing import TYPE_CHECKING, Protocol
 
-from gqlink.server.frame_bytes import text_frame
-
 if TYPE_CHECKING:
     import asyncio
 
@@ -31,15 +29,13 @@ class LoopTurn:
         loop: Whose turns.
     """
 
-    __slots__ = ("_context", "_frame", "_loop", "_payload", "_waiting")
+    __slots__ = ("_context", "_loop", "_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         # Nobody's: otherwise all would be written in the context of whoever happened to be first.
         self._context = contextvars.Context()
         self._waiting: list[Flushable] = []
-        self._payload: bytes | None = None
-        self._frame = b""
 
     def add(self, outlet: Flushable) -> None:
         """Have `outlet` flushed at the end of the turn; once for each time that this is called."""
@@ -47,16 +43,7 @@ class LoopTurn:
             self._loop.call_soon(self._flush, context=self._context)
         self._waiting.append(outlet)
 
-    def text_frame(self, payload: bytes) -> bytes:
-        """Build a frame; the same object again, to the next socket, costs nothing."""
-        if payload is not self._payload:
-            self._frame = text_frame(payload)
-            self._payload = payload
-        return self._frame
-
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
-        self._payload = None
-        self._frame = b""
         for outlet in waiting:
             outlet.flush()

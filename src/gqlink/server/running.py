@@ -46,7 +46,7 @@ class Running:
         asked: What was asked about; None where there is no policy, and nothing is demanded.
     """
 
-    __slots__ = ("asked", "doubtful", "following", "id", "live", "mutation", "task")
+    __slots__ = ("asked", "doubtful", "following", "head", "id", "live", "mutation", "task")
 
     def __init__(self, operation_id: str, *, mutation: bool, asked: PolicyOperation | None) -> None:
         self.id = operation_id
@@ -58,6 +58,8 @@ class Running:
         self.task: asyncio.Task[None] | None = None
         self.following: Following | None = None
         """Its place in a shared run, where it has one."""
+        self.head: bytes | None = None
+        """How each message begins that brings a shared result; None until there was one."""
 
     def event(self, data: object) -> PolicyEvent | None:
         """Return what to ask about one event; None where there is nothing to ask."""
@@ -149,11 +151,7 @@ class Runner:
         self, running: Running, source: Source, stream: Stream, *, key: GroupKey, seen: Observation
     ) -> None:
         """Put a subscriber into the group of those who get the same; from then on it needs no task."""
-        host, watch = self._host, seen.watch
-
-        def sent(number: int) -> None:
-            host.meter.events_sent += number
-            watch.events += number
+        host = self._host
 
         def execute() -> Callable[[Publication], Awaitable[SharedResult]]:
             assert host.shared_context is not None
@@ -162,7 +160,9 @@ class Runner:
         def join(following: Following) -> Group:
             return host.sharing.join(key, stream.topic, following, execute=execute)
 
-        running.following = Following(running, self._socket, on_sent=sent, on_end=self._on_shared_end)
+        running.following = Following(
+            running, self._socket, meter=host.meter, watch=seen.watch, on_end=self._on_shared_end
+        )
         try:
             with host.execution.reporting():
                 await running.following.begin(source, stream, join)

@@ -36,8 +36,9 @@ __all__ = ("Follower", "Group", "GroupKey", "Sharing", "group_key")
 # How many events may be executed before they are handed out: what comes in a burst leaves together, and no burst takes
 # longer than a few milliseconds before somebody else has a turn.
 _EVENTS_AT_ONCE: Final = 64
-# To how many a result is handed out before somebody else has a turn; a few milliseconds, too.
-_FOLLOWERS_AT_ONCE: Final = 512
+# To how many a result is handed out before what they are sent leaves, and somebody else has a turn: what is touched for
+# each of them is still in the processor's cache then.
+_FOLLOWERS_AT_ONCE: Final = 64
 
 
 class GroupKey(NamedTuple):

@@ -110,8 +110,10 @@ class Speaker(ABC):
         if self._may_speak(running) and self._allows(running, about) and self._may_speak(running):
             self._say_next(running, payload)
 
-    def hand_on(self, running: Running, results: Sequence[SharedResult], *, cursors: CursorCodec | None) -> int:
+    def hand_on(self, running: Running, results: Sequence[SharedResult], *, cursors: CursorCodec | None) -> int | None:
         """Send results of a shared run, as far as they may be sent in this very step; return how many were.
+
+        None where nothing was sent because too much waits to be sent already; see `wait_writable`.
 
         What the schema's directives demand was looked at when the operation began, and is at each renewal; so only a
         policy is asked about each event.
@@ -121,15 +123,13 @@ class Speaker(ABC):
             results: Oldest first.
             cursors: How cursors are written; None where nobody wants any.
         """
-        payloads = [result.payload if cursors is None else result.placed(cursors) for result in results]
-        if self._host.policy is None:
-            if not self._may_speak(running):
-                return 0
-            self._say_results(running, payloads)
-            return len(payloads)
+        if not self.is_writable:
+            return None
         sent = 0
-        for result, payload in zip(results, payloads, strict=True):
-            self.deliver(running, payload, about=running.event(result.publication.data))
+        for result in results:
+            payload = result.payload if cursors is None else result.placed_tail(cursors)[:-1]
+            about = None if self._host.policy is None else running.event(result.publication.data)
+            self.deliver(running, payload, about=about)
             sent += running.live
         return sent
 
@@ -159,9 +159,6 @@ class Speaker(ABC):
 
     @abstractmethod
     def _say_next(self, running: Running, payload: bytes) -> None: ...
-
-    @abstractmethod
-    def _say_results(self, running: Running, payloads: Sequence[bytes]) -> None: ...
 
     @abstractmethod
     def _say_complete(self, running: Running) -> None: ...
