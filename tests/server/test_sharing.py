@@ -178,6 +178,7 @@ async def test_who_follows_needs_no_task(world: SharedWorld) -> None:
     party = Party(world)
     guests = [await listening(await party.admit("bob")) for _ in range(5)]
     assert [guest.listener.tasks for guest in guests] == [frozenset()] * 5
+    assert [running.task for guest in guests for running in guest.listener._running.values()] == [None] * 5
     assert len(party.host.shared_runs.tasks) == 1
 
 

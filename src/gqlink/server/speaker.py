@@ -51,8 +51,9 @@ class Speaker(ABC):
         self._running: dict[str, Running] = {}
         self._tasks = TaskSet()
         self._runner = Runner(host, self, transport=transport)
-        # Every operation that still does something, those included that have ended for the client.
-        self._working: set[asyncio.Task[None]] = set()
+        # Every operation that still does something, those included that have ended for the client. Like those of a
+        # `TaskSet` they take little where there are none.
+        self._working: dict[asyncio.Task[None], Running] = {}
 
     @property
     def identity(self) -> Identity:
@@ -67,7 +68,7 @@ class Speaker(ABC):
     @property
     def tasks(self) -> frozenset[asyncio.Task[None]]:
         """Everything that it started and that has not ended, mutations of a client that left included."""
-        return self._tasks.tasks | self._working
+        return self._tasks.tasks.union(self._working)
 
     async def wait_ended(self, *, seconds: float | None = None) -> bool:
         """Wait until everything that it started has ended; see `wait_for_tasks`."""
@@ -182,8 +183,14 @@ class Speaker(ABC):
         self._running[operation_id] = running
         owner = self._host.mutations if running.mutation else self._tasks
         running.task = owner.spawn(self._runner.run(running, operation), name=self._name("operation"))
-        self._working.add(running.task)
-        running.task.add_done_callback(self._working.discard)
+        self._working[running.task] = running
+        running.task.add_done_callback(self._has_worked)
+
+    def _has_worked(self, task: asyncio.Task[None]) -> None:
+        """Take note that an operation's task has ended; the operation goes on without it where it is in a group."""
+        self._working.pop(task).task = None
+        if not self._working:
+            self._working.clear()  # which gives its memory back
 
     def _stop(self, operation_id: str) -> None:
         running = self._running.pop(operation_id, None)
