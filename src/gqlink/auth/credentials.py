@@ -29,7 +29,7 @@ __all__ = ("Authenticate", "Credentials", "credentials_from_http", "credentials_
 Source: TypeAlias = Literal["header", "cookie", "init"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """What a peer presents to prove who it is.
 

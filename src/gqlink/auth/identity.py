@@ -9,7 +9,7 @@ from types import MappingProxyType
 __all__ = ("ANONYMOUS", "Identity")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Identity:
     """Who a request or a live connection speaks for; somebody anonymous is an identity too.
 
