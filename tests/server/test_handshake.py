@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -92,10 +94,23 @@ async def test_an_application_may_know_how_somebody_came() -> None:
 
 
 async def test_what_sockets_say_alike_is_kept_once() -> None:
-    """Ten thousand browsers have few names for themselves."""
-    one, other = (facts_of(scope(("User-Agent", "a browser"), ("X-Number", str(number)))) for number in (1, 2))
-    assert one.headers["user-agent"] is other.headers["user-agent"]
-    assert [id(name) for name in one.headers] == [id(name) for name in other.headers]
+    """Ten thousand browsers have few names for themselves; the key of a handshake is another one for each."""
+    browser = ("User-Agent", "a browser")
+    one, other = (facts_of(scope(browser, ("Sec-WebSocket-Key", key))) for key in ("1", "2"))
+    assert one.headers is other.headers
+    assert one.headers == {"user-agent": "a browser"}
+    third = facts_of(scope(browser, ("X-Number", "1"))).headers
+    assert third == {**one.headers, "x-number": "1"}
+    assert [id(name) for name in one.headers] == [id(name) for name in third][:1]
+    assert third["x-number"] == "1"
+    assert "x-letter" not in third
+
+
+async def test_what_nobody_says_any_more_is_forgotten() -> None:
+    """Headers are of a client's making, and may be large."""
+    kept = weakref.ref(facts_of(scope(("X-Number", "1"))).headers)
+    gc.collect()
+    assert kept() is None
 
 
 async def test_a_server_need_not_know_the_peer() -> None:

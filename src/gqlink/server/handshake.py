@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import chain
 from sys import intern
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Final
+from weakref import WeakValueDictionary
 
 from starlette.requests import HTTPConnection
 
@@ -12,6 +15,8 @@ from gqlink.server.http_request import is_json
 from gqlink.server.transport import Transport
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from starlette.datastructures import Headers
     from starlette.types import Scope
 
@@ -20,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ("address_of", "credentials_of", "facts_of", "peer_of", "refusal_of")
 
-_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
+# The secrets; and what says nothing of whoever asks, and something else for each socket.
+_LEFT_OUT: Final = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"sec-websocket-key"})
 _PREFLIGHTED = ("graphql-require-preflight", "apollo-require-preflight", "x-requested-with")
 
 
@@ -62,16 +68,10 @@ def credentials_of(host: Host, scope: Scope) -> Credentials:
 
 def facts_of(scope: Scope, *, socket: int | None = None, subprotocol: str | None = None) -> Transport:
     """Return what the application may know of a request or handshake; no credential is in it."""
-    # What most sockets say alike is kept once, for as long as one of them is there.
-    headers = {
-        intern(name): intern(value)
-        for name, value in HTTPConnection(scope).headers.items()
-        if name not in _SECRET_HEADERS
-    }
     return Transport(
         kind="http" if scope["type"] == "http" else "websocket",
         client=peer_of(scope),
-        headers=headers,
+        headers=_Headers.of(scope),
         subprotocol=subprotocol,
         socket=socket,
     )
@@ -90,3 +90,47 @@ def peer_of(scope: Scope) -> str | None:
     """Return the peer's address, such as "127.0.0.1:50312"; None where the server does not tell."""
     client = scope.get("client")
     return None if client is None else f"{client[0]}:{client[1]}"
+
+
+class _Headers(Mapping[str, str]):
+    """The headers of a request or handshake, the same object for those who say the same.
+
+    Ten thousand browsers have few names for themselves, so what they say is kept once, for as long as one of them is
+    there. There are few headers, so that they are looked through and need no table.
+
+    Args:
+        fields: Each name in lower case, followed by its value.
+    """
+
+    __slots__ = ("__weakref__", "_fields")
+
+    _live: ClassVar[WeakValueDictionary[tuple[str, ...], _Headers]] = WeakValueDictionary()
+
+    def __init__(self, fields: tuple[str, ...]) -> None:
+        self._fields = fields
+
+    @classmethod
+    def of(cls, scope: Scope) -> _Headers:
+        """Return those of a scope, without what is secret."""
+        said = {
+            intern(name.decode("latin-1")): intern(value.decode("latin-1"))
+            for name, value in scope["headers"]
+            if name not in _LEFT_OUT
+        }
+        fields = tuple(chain.from_iterable(said.items()))
+        headers = cls._live.get(fields)
+        if headers is None:
+            headers = cls._live[fields] = cls(fields)
+        return headers
+
+    def __getitem__(self, name: str) -> str:
+        for at, known in enumerate(self):
+            if known == name:
+                return self._fields[2 * at + 1]
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields[::2])
+
+    def __len__(self) -> int:
+        return len(self._fields) // 2

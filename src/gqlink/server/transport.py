@@ -20,7 +20,8 @@ class Transport:
     Args:
         kind: "http", for an event stream too, or "websocket".
         client: The peer's address, such as "127.0.0.1:50312"; None where the server does not tell.
-        headers: The request's or the handshake's headers in lower case, without `authorization` and `cookie`.
+        headers: The request's or the handshake's headers in lower case, without `authorization`, `cookie` and
+            `sec-websocket-key`.
         subprotocol: That of the socket; None over HTTP.
         socket: The socket's number, counted from 1 since the start; None over HTTP.
     """
