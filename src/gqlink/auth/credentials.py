@@ -48,6 +48,8 @@ class Credentials:
         return self.token is None
 
 
+_ABSENT: Final = Credentials()
+
 Authenticate: TypeAlias = Callable[[Credentials], Awaitable[Identity]]
 """The application's own coroutine: says whom credentials stand for, or raises `AuthError` or `AuthUnavailable`."""
 
@@ -79,7 +81,7 @@ def credentials_from_http(*, authorization: Sequence[str], cookie: str | None = 
         return _agreed([_read(value, where="the Authorization header") for value in authorization], source="header")
     token = _read(cookie, where="the cookie")
     # An empty cookie is what a logout leaves behind: nothing was said.
-    return Credentials(token, "cookie") if token else Credentials()
+    return Credentials(token, "cookie") if token else _ABSENT
 
 
 def credentials_from_init(payload: Mapping[str, object] | None, *, handshake: Credentials) -> Credentials:

@@ -44,6 +44,16 @@ class Connection(ABC):
         nesting: How many levels a message may have; None for as many as the interpreter reads.
     """
 
+    __slots__ = (
+        "_deadline",
+        "_live",
+        "_nesting",
+        "_operation_id_bytes",
+        "_outgoing",
+        "_phase",
+        "dialect",
+    )
+
     side: ClassVar[Side]
     peer: ClassVar[Side]
 

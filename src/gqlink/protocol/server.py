@@ -50,6 +50,8 @@ class ServerConnection(Connection):
         limits: The bounds.
     """
 
+    __slots__ = ("_held", "_limits", "_result_type")
+
     side: ClassVar[Side] = Side.SERVER
     peer: ClassVar[Side] = Side.CLIENT
 

@@ -27,10 +27,9 @@ class FrameBounds(MessageRate):
         now: The present time, in seconds of a monotonic clock.
     """
 
-    __slots__ = ("_most", "_unread_pings")
+    __slots__ = ("_unread_pings",)
 
     def __init__(self, messages_per_second: int, *, now: float) -> None:
-        self._most = FRAMES_PER_MESSAGE * messages_per_second + 1
         super().__init__(FRAMES_PER_MESSAGE * messages_per_second, now=now)
         self._unread_pings = 0
 
@@ -40,7 +39,7 @@ class FrameBounds(MessageRate):
         Args:
             now: The present time, on the same clock.
         """
-        return self.count(now) < self._most
+        return self.count(now) < self._per_second + 1
 
     def may_answer(self, *, stuck: bool) -> bool:
         """Count one ping; False when too many answers wait, which should end the connection.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Final
 
-from gqlink.protocol import CloseCode
+from gqlink.protocol import CloseCode, ConnectionLimits
 from gqlink.server.admission import Admission
 from gqlink.server.deadlines import Deadlines
 from gqlink.server.expiry import ExpiryWatch
@@ -84,6 +84,13 @@ class Host:
         self.doorkeeper = doorkeeper
         self.errors = errors
         self.limits = limits
+        self.connection_limits = ConnectionLimits(
+            init_seconds=limits.init_seconds,
+            message_bytes=limits.message_bytes,
+            operation_id_bytes=limits.operation_id_bytes,
+            operations=limits.operations_per_socket,
+        )
+        """Those that the protocol keeps, on each socket."""
         self.admission = Admission(limits)
         self.clock = clock
         self.cookie = cookie

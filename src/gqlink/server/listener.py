@@ -31,7 +31,6 @@ from gqlink.protocol import (
     CloseCode,
     Closed,
     CompleteReceived,
-    ConnectionLimits,
     InitReceived,
     Kind,
     OperationRejected,
@@ -113,6 +112,18 @@ class SocketListener(Speaker):
         place: What it holds; whoever entered it leaves it.
     """
 
+    __slots__ = (
+        "_came",
+        "_connection",
+        "_handshake",
+        "_outlet",
+        "_place",
+        "_rate",
+        "_renewals",
+        "_timer",
+        "pending_cost",
+    )
+
     kind = "websocket"
 
     def __init__(
@@ -129,14 +140,15 @@ class SocketListener(Speaker):
         self._outlet = outlet
         self._handshake = handshake
         self._place = place
-        self._renewals = Renewals(host, self, tasks=self._tasks, name=self._name("renewal"))
+        self._renewals: Renewals | None = None
+        """Its renewals; there are none until it has sent a ping."""
         now = host.clock.now()
         self._rate = MessageRate(host.limits.messages_per_second, now=now)
         self._came = 0.0
         """How many messages have come lately, the last one included."""
         self.pending_cost = 0
         """What the operations cost that were begun since its adapter has let the event loop turn."""
-        self._connection = ServerConnection(dialect, now=now, limits=_connection_limits(host))
+        self._connection = ServerConnection(dialect, now=now, limits=host.connection_limits)
         self._timer: Timer | None = None
         self._set_timer()
         self._notify("opened")
@@ -255,9 +267,14 @@ class SocketListener(Speaker):
             case Closed():
                 self._ended(event)
             case PingReceived() if self._connection.phase is Phase.ACKNOWLEDGED:
-                self._renewals.take(event.payload)
+                self._renew(event.payload)
             case _:
                 pass  # other pings, and pongs, are the machine's own business
+
+    def _renew(self, payload: Mapping[str, object] | None) -> None:
+        if self._renewals is None:
+            self._renewals = Renewals(self._host, self, tasks=self._tasks, name=self._name("renewal"))
+        self._renewals.take(payload)
 
     def _flush(self) -> None:
         frames = self._connection.outgoing()
@@ -422,13 +439,3 @@ class SocketListener(Speaker):
 
     def _name(self, what: str) -> str:
         return f"gqlink socket {self._transport.socket} {what}"
-
-
-def _connection_limits(host: Host) -> ConnectionLimits:
-    limits = host.limits
-    return ConnectionLimits(
-        init_seconds=limits.init_seconds,
-        message_bytes=limits.message_bytes,
-        operation_id_bytes=limits.operation_id_bytes,
-        operations=limits.operations_per_socket,
-    )

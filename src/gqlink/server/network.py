@@ -21,7 +21,7 @@ def network_of(address: str | None) -> str:
     except ValueError:
         return (address or "")[:_ADDRESS_CHARACTERS]
     if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
+        return address or ""  # there is one way to write it
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ipaddress.IPv6Network((int(parsed), 64), strict=False))

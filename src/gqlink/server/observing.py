@@ -61,7 +61,7 @@ class OperationWatch:
         self.label = label
         self.subject = identity.subject
         self.failed = False
-        self.codes: dict[str, None] = {}
+        self.codes: tuple[str, ...] = ()
         """The codes of its errors, the first few, in their order."""
         self.events = 0
         self.span: Span | None = start_span(self)
@@ -69,8 +69,8 @@ class OperationWatch:
     def fail(self, code: object) -> None:
         """Take note that an error of this code is told to the client."""
         self.failed = True
-        if isinstance(code, str) and len(self.codes) < _CODES:
-            self.codes[code[:_NAME_LENGTH]] = None
+        if isinstance(code, str) and len(self.codes) < _CODES and code[:_NAME_LENGTH] not in self.codes:
+            self.codes += (code[:_NAME_LENGTH],)
 
     def fields(self) -> dict[str, object]:
         """Return what a record of the log says of it, where it is known."""

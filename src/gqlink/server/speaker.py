@@ -41,6 +41,17 @@ class Speaker(ABC):
         transport: What is known of the request or handshake.
     """
 
+    __slots__ = (
+        "_host",
+        "_identity",
+        "_lease",
+        "_runner",
+        "_running",
+        "_tasks",
+        "_transport",
+        "_working",
+    )
+
     kind: ClassVar[Literal["websocket", "event_stream"]]
 
     def __init__(self, host: Host, *, transport: Transport) -> None:
