@@ -9,6 +9,7 @@ import pytest
 
 from gqlink.auth import Revocation
 from gqlink.server import PolicyEvent
+from gqlink.server.listener import SocketListener
 from server.eventually import turns
 from server.nodes import nodes
 from server.peer import BOTH
@@ -150,7 +151,7 @@ async def test_a_speaker_of_ours_that_fails_does_not_spare_the_others(
         subscribed(node, WAYS[0], "alice/s/1") as socket,
         subscribed(node, WAYS[2], "alice/s/2") as stream,
     ):
-        monkeypatch.setattr(socket.speaker, "dismiss", fail)
+        monkeypatch.setattr(SocketListener, "dismiss", fail)
         revoke(node)
         assert (socket.speaker.state, stream.speaker.state) == ("acknowledged", "closing")
         assert "could not be closed" in caplog.text
