@@ -399,3 +399,33 @@ def test_no_secret_is_kept_in_what_is_remembered() -> None:
     signer, token = make_signer(), forge()
     signer.verify(token, now=NOW)
     assert list(signer._verified) == [token.digest()]
+
+
+def test_a_header_that_is_known_excuses_nothing() -> None:
+    """What makes the key quick to find says nothing about the token."""
+    signer = make_signer(OTHER, KEY)
+    signer.verify(forge(), now=NOW)
+    for token in (
+        forge(secret=OTHER.secret),
+        forge(header=HEADER | {"kid": OTHER.id}),
+        forge(header=HEADER | {"crit": ["exp"]}),
+        Token(forge().reveal().rpartition(".")[0]),
+    ):
+        with pytest.raises(InvalidToken):
+            signer.verify(token, now=NOW)
+    signer.replace_keys([SigningKey(KEY.id, b"n" * 32)])
+    with pytest.raises(InvalidToken):
+        signer.verify(forge(), now=NOW)
+
+
+def test_a_bounded_number_of_headers_is_known() -> None:
+    """Of genuine tokens only; those beyond it are read each time."""
+    signer = make_signer(remembered=0)
+    tokens = [forge(header=HEADER | {"number": number}) for number in range(100)]
+    for token in tokens + tokens:
+        assert signer.verify(token, now=NOW).subject == CLAIMS["sub"]
+    assert 0 < len(signer._known_heads) < 100
+    stranger = make_signer()
+    with pytest.raises(InvalidToken):
+        stranger.verify(forge(secret=OTHER.secret), now=NOW)
+    assert not stranger._known_heads

@@ -31,6 +31,9 @@ _TYPES: Final = frozenset({_TYPE, f"application/{_TYPE}"})
 # They let a token bring its own key, or change how it is read (RFC 7515, section 4.1; RFC 7797).
 _REFUSED_HEADERS: Final = ("jwk", "jku", "x5u", "x5c", "crit", "b64")
 
+# A header of ours is one text for each key; others that sign with it may write theirs in some other way.
+_MOST_HEADS: Final = 64
+
 
 class TokenSigner:
     """Issues access tokens and verifies them.
@@ -76,6 +79,8 @@ class TokenSigner:
         """
         self._keys = key_ring(keys)
         self._verified: OrderedDict[bytes, Verified] = OrderedDict()
+        self._known_heads: dict[str, SigningKey] = {}
+        """The headers of genuine tokens, in base64, which are few, and the key that each of them names."""
 
     def issue(
         self,
@@ -158,12 +163,16 @@ class TokenSigner:
         text = token.reveal()
         if len(text) > MAX_TOKEN_BYTES or not text.isascii():
             raise InvalidToken(f"longer than {MAX_TOKEN_BYTES} bytes, or not ASCII")
+        head, _, _ = text.partition(".")
         try:
-            key = self._key_for(self._jws.get_unverified_header(text))
+            key = self._known_heads.get(head) or self._key_for(self._jws.get_unverified_header(text))
             payload: bytes = self._jws.decode(text, key.secret, algorithms=[key.algorithm])
         except jwt.PyJWTError as exc:
             # Only the kind of fault: its message and its cause may hold parts of the token.
             raise InvalidToken(f"not a token of ours ({type(exc).__name__})") from None
+        # Only now that the signature has been verified, so that nobody else has a say in what is remembered.
+        if head not in self._known_heads and len(self._known_heads) < _MOST_HEADS:
+            self._known_heads[head] = key
         return read_claims(payload, issuer=self.issuer, audience=self.audience)
 
     def _key_for(self, header: Mapping[str, object]) -> SigningKey:
