@@ -165,4 +165,4 @@ def _moment(claims: Mapping[str, object], name: str) -> float:
 
 def is_unicode(value: str) -> bool:
     """Whether a text can be sent: half a surrogate pair is JSON, but no UTF-8."""
-    return not any("\ud800" <= character <= "\udfff" for character in value)
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)

@@ -46,6 +46,8 @@ class Identity:
 
 def _frozen(value: object) -> object:
     """Make JSON read-only all the way down; what is no JSON container stays as it is."""
+    if isinstance(value, str | int | float):  # most are, and to ask whether something is a mapping takes longer
+        return value
     if isinstance(value, Mapping):
         return MappingProxyType({key: _frozen(item) for key, item in value.items()})
     if isinstance(value, list | tuple):
