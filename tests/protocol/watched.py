@@ -178,7 +178,7 @@ class WatchedServer(Watched):
         super().check(events)
         assert len(self.server.live) <= LIMITS.operations
         assert all(0 < len(operation_id.encode()) <= LIMITS.operation_id_bytes for operation_id in self.server.live)
-        held = self.server._held
+        held = self.server._held or {}
         assert held.keys() == (self.server.live if self.server.phase is Phase.INITIALISED else set())
         assert sum(envelope.size for envelope in held.values()) <= LIMITS.message_bytes
 

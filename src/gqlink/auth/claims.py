@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from sys import intern
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from gqlink.auth.identity import Identity
@@ -83,7 +84,8 @@ def read_claims(payload: bytes, *, issuer: str, audience: str) -> Verified:
     named = claims.get("aud")
     if audience not in (named if isinstance(named, list) else [named]):
         raise InvalidToken("claim aud does not name us")
-    # Ten thousand sockets hold these texts once.
+    # Ten thousand sockets hold these texts once; they are a genuine token's, so that nobody else has a say in them.
+    claims = {intern(name): value for name, value in claims.items()}
     claims |= {"iss": issuer, "aud": named if isinstance(named, list) else audience}
     issued_at, expires_at = _moment(claims, "iat"), _moment(claims, "exp")
     not_before = _moment(claims, "nbf") if "nbf" in claims else issued_at

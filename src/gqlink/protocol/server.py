@@ -63,7 +63,8 @@ class ServerConnection(Connection):
             operation_id_bytes=self._limits.operation_id_bytes,
             nesting=self._limits.nesting,
         )
-        self._held: dict[str, Envelope] = {}
+        self._held: dict[str, Envelope] | None = None
+        """Operations that wait for the ack, in the legacy dialect, where there are any."""
         self._result_type = dialect.types[Side.SERVER, Kind.NEXT]
 
     def receive(self, text: bytes | str, *, now: float) -> list[Event]:
@@ -101,7 +102,7 @@ class ServerConnection(Connection):
         """
         self._say(Kind.CONNECTION_ACK, payload=None if payload is None else encode_payload(payload))
         self._deadline = None
-        held, self._held = self._held, {}
+        held, self._held = self._held or {}, None
         return [event for operation_id, envelope in held.items() for event in self._begin(operation_id, envelope)]
 
     def refuse(self, code: int, reason: str) -> list[Event]:
@@ -222,10 +223,11 @@ class ServerConnection(Connection):
 
     def _hold(self, operation_id: str, envelope: Envelope) -> list[Event]:
         """Keep an operation of the legacy dialect until the ack, within bounds: nothing can be answered before it."""
-        self._held[operation_id] = envelope.detached()
+        held = self._held = self._held or {}
+        held[operation_id] = envelope.detached()
         self._live.add(operation_id)
-        held_bytes = sum(held.size for held in self._held.values())
-        if held_bytes > self._limits.message_bytes or len(self._held) > self._limits.operations:
+        held_bytes = sum(each.size for each in held.values())
+        if held_bytes > self._limits.message_bytes or len(held) > self._limits.operations:
             return self.close(CloseCode.MESSAGE_TOO_BIG, "Too much before the acknowledgement")
         return []
 
@@ -252,7 +254,7 @@ class ServerConnection(Connection):
             return self._reject(operation_id.detail)
         if operation_id not in self._live:
             return []  # it ended while this was on its way: a normal race
-        if self._phase is Phase.INITIALISED:
+        if self._phase is Phase.INITIALISED and self._held is not None:
             self._live.discard(operation_id)
             del self._held[operation_id]
             return []
@@ -274,7 +276,7 @@ class ServerConnection(Connection):
 
     def _end(self) -> None:
         super()._end()
-        self._held.clear()
+        self._held = None
 
 
 _REFUSABLE = frozenset({Phase.INITIALISED, Phase.ACKNOWLEDGED})

@@ -22,6 +22,8 @@ __all__ = ("Deadline", "Deadlines")
 
 # So many may lie about that were cancelled, whatever the others are, before they are swept out.
 _FEW: Final = 100
+# One for so many of the others may; each socket that is let in leaves one behind.
+_SWEPT_SHARE: Final = 4
 
 
 class Deadline:
@@ -83,7 +85,7 @@ class Deadlines:
         """Take note that one was cancelled; for `Deadline`."""
         self._live -= 1
         cancelled = len(self._heap) - self._live
-        if cancelled > max(self._live, _FEW):
+        if cancelled > max(self._live // _SWEPT_SHARE, _FEW):
             self._heap = [deadline for deadline in self._heap if deadline.callback is not None]
             heapq.heapify(self._heap)
         if not self._live:
