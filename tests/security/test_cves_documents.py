@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from gqlink.errors import LimitExceeded
 from gqlink.server import Limits
 from gqlink.server.document_limits import check_document
-from security.served import road_to
-from server.peer import BOTH
+from security.served import ROADS, road_to
 from serving import serving
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     from server.world import World
 
-ROADS = ("http", *(dialect.subprotocol for dialect in BOTH))
 HUGE = 10**9
 LOOSE = Limits(
     message_bytes=1_000_000, document_bytes=HUGE, document_tokens=HUGE, depth=HUGE, aliases=HUGE, directives=HUGE,

@@ -13,15 +13,13 @@ import pytest
 
 from auth.forge import CLAIMS, HEADER, KEY, PEM, encode, forge
 from gqlink.auth import ANONYMOUS, Token, TokenSigner
-from security.served import road_to
-from server.peer import BOTH
+from security.served import ROADS, road_to
 from serving import serving
 
 if TYPE_CHECKING:
     from gqlink.auth import Credentials, Identity
     from server.world import World
 
-ROADS = ("http", *(dialect.subprotocol for dialect in BOTH))
 SIGNER = TokenSigner([KEY], issuer="chat", audience="chat-api")
 NOW = int(time.time())
 VALID = {**CLAIMS, "iat": NOW, "exp": NOW + 900}

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from server.world import World
 
 TESTS = Path(__file__).parents[1]
-NOT_YET = frozenset({"event stream"})
-"""A road that is being built."""
-ASKED = tuple(road for road in ROADS if road not in NOT_YET)
 
 # Of a request: the limit, its bound, what is at it, and what is one above it.
 REQUESTS: tuple[tuple[str, int, dict[str, Any], dict[str, Any]], ...] = (
@@ -132,7 +129,7 @@ def test_the_test_that_is_named_exists(limit: str) -> None:
     assert limit in text
 
 
-@pytest.mark.parametrize("road", ASKED)
+@pytest.mark.parametrize("road", ROADS)
 @pytest.mark.parametrize("case", REQUESTS, ids=lambda case: str(case[0]))
 async def test_a_request_at_a_limit_passes_and_one_above_is_refused(
     world: World, road: str, case: tuple[str, int, dict[str, Any], dict[str, Any]]
@@ -168,7 +165,7 @@ async def test_a_socket_stays_whatever_limit_of_a_request_is_exceeded(world: Wor
             assert (await client.receive())["payload"] == {"data": {"hello": "world"}}
 
 
-@pytest.mark.parametrize("road", ASKED)
+@pytest.mark.parametrize("road", ROADS)
 @pytest.mark.parametrize(
     ("query", "variables", "actual"),
     [
@@ -194,7 +191,7 @@ async def test_a_page_is_as_dear_as_it_is_long(
     assert "LIMIT_EXCEEDED" not in passed.text
 
 
-@pytest.mark.parametrize("road", ASKED)
+@pytest.mark.parametrize("road", ROADS)
 async def test_the_time_of_an_execution_is_bounded(world: World, road: str) -> None:
     """`execution_seconds`: the operation ends with an error that names it, and a socket stays."""
     app = world.app(limits=limited("execution_seconds", 0.05))

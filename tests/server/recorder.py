@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gqlink.auth import Credentials, Token
 from gqlink.protocol import Close, Dialect, Frame, Kind, Side, Text
+from gqlink.server.frame_bytes import FINAL, LENGTH_IN_16_BITS, TEXT
 from gqlink.server.listener import SocketListener
 from gqlink.server.transport import Transport
 from gqlink.testing import FakeClock
@@ -35,6 +36,33 @@ class Recorder:
     def write_texts(self, texts: Sequence[bytes]) -> None:
         """Keep whole messages."""
         self.write([Text(text) for text in texts])
+
+    has_lane: ClassVar[bool] = False
+    """Whether it is as that of the direct path; see gqlink.server.broadcast."""
+
+    def as_lane(self) -> Recorder | None:
+        """Let results pass by, or not."""
+        return self if self.has_lane else None
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether nothing waits, and nothing has ended."""
+        return self.is_writable and not any(isinstance(frame, Close) for frame in self.frames)
+
+    @is_clear.setter
+    def is_clear(self, clear: bool) -> None:
+        raise NotImplementedError
+
+    def write_now(self, data: bytes) -> None:
+        """Keep whole frames (RFC 6455, section 5.2)."""
+        assert self.is_clear
+        while data:
+            length, at = data[1], 2
+            if length == LENGTH_IN_16_BITS:
+                length, at = int.from_bytes(data[2:4], "big"), 4
+            assert data[0] == FINAL | TEXT
+            self.frames.append(Text(data[at : at + length]))
+            data = data[at + length :]
 
     @property
     def is_writable(self) -> bool:

@@ -13,9 +13,12 @@ from gqlink.auth import Identity
 from gqlink.server import Limits
 from gqlink.server.following import Following
 from gqlink.server.listener import SocketListener
+from server.recorder import Recorder
 from server.shared_world import CURSORS, Party, SharedWorld, no_secrets_for_bob
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gqlink.protocol import Dialect
     from server.recorder import Scene
 
@@ -28,9 +31,10 @@ def texts(scene: Scene, *, id: str = "1") -> list[Any]:  # noqa: A002 -- the mem
     return [data["said"]["text"] for data in found if data is not None]
 
 
-@pytest.fixture
-def world() -> SharedWorld:
-    """One test's application."""
+@pytest.fixture(params=[False, True], ids=["each by itself", "in lanes"])
+def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SharedWorld:
+    """One test's application, on sockets that are handed each result, or to which all are broadcast."""
+    monkeypatch.setattr(Recorder, "has_lane", request.param)
     return SharedWorld()
 
 
@@ -324,14 +328,16 @@ async def test_a_bug_of_one_member_is_not_the_others_business(
     party = Party(world)
     bob, carol = await listening(await party.admit("bob")), await listening(await party.admit("carol"))
 
-    hand_on = SocketListener.hand_on
+    def failing(method: Callable[..., object]) -> Callable[..., object]:
+        def call(listener: SocketListener, *arguments: object, **options: object) -> object:
+            if listener is bob.listener:
+                raise RuntimeError("a bug")
+            return method(listener, *arguments, **options)
 
-    def handing_on(listener: SocketListener, *arguments: Any, **options: Any) -> int | None:
-        if listener is bob.listener:
-            raise RuntimeError("a bug")
-        return hand_on(listener, *arguments, **options)
+        return call
 
-    monkeypatch.setattr(SocketListener, "hand_on", handing_on)
+    for method in (SocketListener.hand_on, SocketListener.lane_of):
+        monkeypatch.setattr(SocketListener, method.__name__, failing(method))
     for text in ("one", "two"):
         await world.say(text)
         await carol.settle()
@@ -347,3 +353,45 @@ async def test_a_thousand_members_have_their_turn_in_parts(world: SharedWorld) -
         await world.say(text)
     await guests[0].until(lambda: all(len(guest.outlet.frames) == 3 for guest in guests))
     assert all(texts(guest) == ["one", "two", "three"] for guest in guests)
+
+
+async def test_who_is_in_a_lane_hears_nothing_after_a_jump_of_the_wall_clock(
+    monkeypatch: pytest.MonkeyPatch, dialect: Dialect
+) -> None:
+    """A machine that slept, or a clock that was set, between two results: it is seen before the next one is written."""
+    monkeypatch.setattr(Recorder, "has_lane", True)
+    world = SharedWorld()
+    party = Party(world)
+    clock = party.first.clock
+    bob = await party.admit(f"bob:{clock.wall() + 100}", dialect)
+    carol = await party.admit("carol", dialect)
+    for guest in (bob, carol):
+        await listening(guest)
+    for text in ("one", "two"):
+        await world.say(text)
+        await carol.settle()
+    assert party.host.is_calm()
+    clock.set_wall(clock.wall() + 100)
+    assert not party.host.is_calm()
+    await world.say("three")
+    await carol.settle()
+
+    assert (texts(bob), texts(carol)) == (["one", "two"], ["one", "two", "three"])
+    assert bob.close == (4403, "Token expired")
+    assert party.host.meter.events_sent == 5
+
+
+async def test_results_that_were_broadcast_are_counted(monkeypatch: pytest.MonkeyPatch, dialect: Dialect) -> None:
+    """As those that were not: by the meter at once, for the operation in the end."""
+    monkeypatch.setattr(Recorder, "has_lane", True)
+    world = SharedWorld()
+    party = Party(world)
+    bob = await listening(await party.admit("bob", dialect))
+    for text in ("one", "two", "three"):
+        await world.say(text)
+    await bob.settle()
+    following = bob.listener._running["1"].following
+    assert following is not None
+    watch = following._watch
+    bob.stop()
+    assert (watch.events, party.host.meter.events_sent) == (3, 3)

@@ -14,10 +14,12 @@ from gqlink.protocol import DIALECTS, TRANSPORT_WS
 from gqlink.pubsub import Position
 from gqlink.server import Limits
 from gqlink.server.cursors import CursorCodec
+from server.recorder import Recorder
 from server.shared_world import CURSORS, FIELDS, Party, SharedWorld, no_secrets_for_bob
 
 if TYPE_CHECKING:
     from gqlink.protocol import Dialect
+    from gqlink.server.policy import Policy
     from server.recorder import Scene
 
 PEOPLE = ("alice", "amy", "bob", "carol")
@@ -31,11 +33,12 @@ class Play:
     Args:
         fields: Of the type `Said`.
         shared: Whether results are shared.
+        policy: Of the application.
     """
 
-    def __init__(self, fields: tuple[str, ...], *, shared: bool) -> None:
+    def __init__(self, fields: tuple[str, ...], *, shared: bool, policy: Policy | None) -> None:
         self.world = SharedWorld(fields, shared=shared)
-        self.party = Party(self.world, policy=no_secrets_for_bob, limits=Limits(messages_per_second=10_000))
+        self.party = Party(self.world, policy=policy, limits=Limits(messages_per_second=10_000))
         self.guests: dict[int, Scene] = {}
         self.cursors: dict[str, str] = {}
 
@@ -184,22 +187,30 @@ WHILE_THE_FIRST_IS_HANDED_OUT: list[tuple[Any, ...]] = [
 """The second event takes a turn of the loop to execute, in which the first one is handed out."""
 
 
-@given(script=scripts())
+@given(script=scripts(), has_policy=st.booleans())
 @settings(max_examples=60, deadline=None)
-@example(script=(("later",), WHILE_THE_FIRST_IS_HANDED_OUT))
+@example(script=(("later",), WHILE_THE_FIRST_IS_HANDED_OUT), has_policy=False)
 def test_everybody_gets_the_frames_that_they_would_get_alone(
     script: tuple[tuple[str, ...], list[tuple[Any, ...]]],
+    has_policy: bool,  # noqa: FBT001 -- drawn
 ) -> None:
     """Random schemas, share keys, identities, variables and subscriptions; members come, leave, resume and are slow."""
     fields, steps = script
 
-    async def play(*, shared: bool) -> dict[tuple[int, str], list[str]]:
-        stage = Play(fields, shared=shared)
+    async def play(*, shared: bool, lanes: bool = False) -> dict[tuple[int, str], list[str]]:
+        Recorder.has_lane = lanes
+        stage = Play(fields, shared=shared, policy=policy)
         for step in steps:
             await stage.act(step)
         return await stage.end()
 
     async def both() -> None:
-        assert await play(shared=True) == await play(shared=False)
+        alone = await play(shared=False)
+        assert await play(shared=True) == alone
+        assert await play(shared=True, lanes=True) == alone
 
-    asyncio.run(both())
+    policy = no_secrets_for_bob if has_policy else None
+    try:
+        asyncio.run(both())
+    finally:
+        Recorder.has_lane = False

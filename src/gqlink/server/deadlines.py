@@ -72,6 +72,11 @@ class Deadlines:
     def __len__(self) -> int:
         return self._live
 
+    @property
+    def next_at(self) -> float:
+        """When the next one is due, or earlier, where that one was cancelled; infinity where there is none."""
+        return self._heap[0].when if self._heap else math.inf
+
     def call_at(self, when: float, callback: Callable[[], None]) -> Deadline:
         """Call `callback` when the clock's `now` reaches `when`; what it raises is logged, and harms no other."""
         deadline = Deadline(when, callback, self)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gqlink.protocol import Frame
+    from gqlink.server.broadcast import Lane
     from gqlink.server.limits import Limits
     from gqlink.server.loop_turn import LoopTurn
     from gqlink.server.statistics import Meter
@@ -68,6 +69,7 @@ class DirectOutlet:
         "_transport",
         "_turn",
         "_writable",
+        "is_clear",
         "is_full",
         "is_stuck",
     )
@@ -90,6 +92,8 @@ class DirectOutlet:
         self._writable: asyncio.Event | None = None
         """Set when those who wait may go on; there is one only while somebody waits."""
         self._timer: asyncio.TimerHandle | None = None
+        self.is_clear = False
+        """Whether nothing waits, nothing is stuck and nothing has ended; see broadcast.py."""
         self.is_full = False
         """Whether so much waits that no message of the client's should be answered."""
         self.is_stuck = False
@@ -98,6 +102,7 @@ class DirectOutlet:
     def own(self, owner: OutletOwner) -> None:
         """Tell `owner` from now on; the transport has to call `pause_writing` and `resume_writing` from now on."""
         self._owner = owner
+        self.is_clear = not (self._frames or self.is_stuck or self._closing)
         # The least that means "not empty": a TLS transport takes 0 for "always".
         self._transport.set_write_buffer_limits(high=1, low=0)
 
@@ -132,6 +137,21 @@ class DirectOutlet:
             return
         for text in texts:
             self._put(text_frame(text))
+
+    def write_now(self, data: bytes) -> None:
+        """Write whole frames past what waits, because nothing does: only where it `is_clear`.
+
+        To come back to each of thousands of sockets at the end of the turn costs more than to write to it now; whoever
+        says so much to so many has collected what the turn had for them.
+        """
+        try:
+            self._transport.write(data)
+        except Exception as exc:  # noqa: BLE001 -- others are written to after it
+            self._fail(exc)
+
+    def as_lane(self) -> Lane | None:
+        """Return what may be written to at once."""
+        return self
 
     @property
     def is_writable(self) -> bool:
@@ -168,12 +188,13 @@ class DirectOutlet:
             else:
                 self._write_frames()
         except Exception as exc:  # noqa: BLE001 -- others are flushed after it
-            log_event("sending_failed", "sending failed: %r", exc)
-            self._transport.abort()
+            self._fail(exc)
+        self.is_clear = not (self._frames or self.is_stuck or self._closing or self._dirty or self._last)
 
     def pause_writing(self) -> None:
         """Take note that something stays in the transport."""
         self.is_stuck = True
+        self.is_clear = False
         self._look_at_stuck()
         self._meter.most_waiting_bytes = max(self._meter.most_waiting_bytes, self._meter.waiting_bytes)
         if self._timer is None:
@@ -204,6 +225,7 @@ class DirectOutlet:
     def end(self) -> None:
         """Take note that the transport is gone; whoever waits goes on."""
         self._closing = True
+        self.is_clear = False
         self._drop()
         self._meter.waiting_bytes -= self._size + self._stuck_size
         self._size = self._stuck_size = 0
@@ -216,6 +238,7 @@ class DirectOutlet:
 
     def _put(self, frame: bytes) -> None:
         size = len(frame)
+        self.is_clear = False
         self._frames.append(frame)
         self._size += size
         self._meter.waiting_bytes += size
@@ -228,6 +251,7 @@ class DirectOutlet:
     def _write_last(self, frames: Sequence[Frame]) -> None:
         said = [close_frame(f.code, f.reason) if isinstance(f, Close) else text_frame(f.data) for f in frames]
         last = b"".join(said)
+        self.is_clear = False
         self._last = (last, len(frames) - 1)
         self._size += len(last)
         self._meter.waiting_bytes += len(last)
@@ -239,10 +263,16 @@ class DirectOutlet:
     def _hurry(self) -> None:
         """Give everything that is left a second from now."""
         self._closing = True
+        self.is_clear = False
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self._abort)
         self._let_go_on()
+
+    def _fail(self, exc: Exception) -> None:
+        self.is_clear = False
+        log_event("sending_failed", "sending failed: %r", exc)
+        self._transport.abort()
 
     def _write_one(self) -> None:
         frame, meter = self._frames.pop(), self._meter

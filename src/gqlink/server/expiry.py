@@ -165,6 +165,9 @@ class ExpiryWatch:
         self._timer: Timer | None = None
         self._ahead = 0.0
         """The least that the wall clock was ahead of the monotonic one since all were looked at."""
+        self.least_ahead = math.inf
+        """The least that it was when one of those who are watched was admitted: the wall clock less this is never
+        behind what any of them takes for the time."""
 
     def __len__(self) -> int:
         return len(self._checks)
@@ -174,6 +177,7 @@ class ExpiryWatch:
         ahead = self._measure()
         # One who is admitted while the clock is behind must be looked at when it is right again.
         self._ahead = min(self._ahead, ahead) if self._checks else ahead
+        self.least_ahead = min(self.least_ahead, ahead) if self._checks else ahead
         self._checks.add(check)
         if self._timer is None:
             self._set_timer()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from gqlink.pubsub import Position, Stream
+    from gqlink.server.broadcast import Lane
     from gqlink.server.cursors import CursorCodec
     from gqlink.server.execution import SharedResult, Source
     from gqlink.server.observing import Observation, OperationWatch
@@ -37,6 +38,9 @@ _EVENTS_AT_ONCE: Final = 16
 
 class FollowingSocket(Protocol):
     """What a subscriber says to its socket; each is one step, and harmless when the operation is over."""
+
+    def lane_of(self, running: Running) -> tuple[Lane, bytes] | None:
+        """Return where results may be written at once, and how each begins; None where each needs a decision."""
 
     def hand_on(self, running: Running, results: Sequence[SharedResult], *, cursors: CursorCodec | None) -> int | None:
         """Send results, as far as they may be sent; return how many, or None where they have to wait."""
@@ -74,6 +78,9 @@ class Following:
         "_running",
         "_socket",
         "_watch",
+        "events",
+        "head",
+        "lane",
     )
 
     def __init__(
@@ -90,6 +97,9 @@ class Following:
         self._meter = meter
         self._watch = watch
         self._on_end = on_end
+        self.lane: Lane | None = None
+        self.head = b""
+        self.events = 0
         self._group: Group | None = None
         self._cursors: CursorCodec | None = None
         self._observation: Observation | None = None
@@ -142,10 +152,13 @@ class Following:
         Args:
             outcome: How the operation has ended.
         """
+        self.lane = None
         group, self._group = self._group, None
         if group is not None:
             group.leave(self)
         self._backlog = None
+        self._watch.events += self.events
+        self.events = 0
         observation, self._observation = self._observation, None
         if observation is not None:
             observation.end("error" if observation.watch.failed else outcome)
@@ -157,8 +170,10 @@ class Following:
         if self._backlog is not None:
             self._keep(results)
         elif results and not self._send(results):
-            self._backlog = deque(results)
+            self.lane, self._backlog = None, deque(results)
             self._socket.spawn(self._catch_up())
+        elif self.lane is None and self._after is None and self._cursors is None:
+            self._take_lane()
 
     def finish(self) -> None:
         """Take note that no more will come."""
@@ -167,6 +182,12 @@ class Following:
     def fail(self, error: Exception) -> None:
         """Take note that no more will come, although there may be more."""
         self._on_end(self._running, error)
+
+    def _take_lane(self) -> None:
+        """Let results go the shortest way from now on, if there is one; see broadcast.py."""
+        found = self._socket.lane_of(self._running) if self._group is not None else None
+        if found is not None:
+            self.lane, self.head = found
 
     def _start(self, position: Position, *, recovered: bool) -> None:
         """Say where it is live from, to whom wants to know."""

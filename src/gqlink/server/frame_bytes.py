@@ -23,6 +23,7 @@ __all__ = (
     "close_frame",
     "control_frame",
     "text_frame",
+    "text_head",
 )
 
 CONTINUATION: Final = 0x0
@@ -52,12 +53,16 @@ def text_frame(payload: bytes) -> bytes:
     Args:
         payload: UTF-8.
     """
-    length = len(payload)
+    return text_head(len(payload)) + payload
+
+
+def text_head(length: int) -> bytes:
+    """Build what stands before a whole text message of so many bytes."""
     if length < LENGTH_IN_16_BITS:
-        return _SHORT_TEXTS[length] + payload
+        return _SHORT_TEXTS[length]
     if length < 1 << 16:
-        return b"%b%b%b" % (_MIDDLE_TEXT, length.to_bytes(2, "big"), payload)
-    return b"%b%b%b" % (_LONG_TEXT, length.to_bytes(8, "big"), payload)
+        return _MIDDLE_TEXT + length.to_bytes(2, "big")
+    return _LONG_TEXT + length.to_bytes(8, "big")
 
 
 def close_frame(code: int, reason: str = "") -> bytes:

@@ -98,7 +98,7 @@ class Host:
         self.mutations = TaskSet()
         self.queries = TaskSet()
         self.shared_runs = TaskSet()
-        self.sharing = Sharing(self.shared_runs)
+        self.sharing = Sharing(self.shared_runs, meter=meter, is_calm=self.is_calm)
         self.shared_context = shared_context
         self.listeners = listeners
         self.revocations = revocations
@@ -113,6 +113,11 @@ class Host:
         self._alone = alone
         self._on_socket_event = on_socket_event
         self._sockets = itertools.count(1)
+
+    def is_calm(self) -> bool:
+        """Say whether no credential can have ended, by either clock, whose end nobody has noticed."""
+        latest = max(self.clock.now(), self.clock.wall() - self.expiries.least_ahead)
+        return latest < self.deadlines.next_at
 
     def number_socket(self) -> int:
         """Return the number of one more socket."""

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from gqlink.auth import Credentials, Identity
     from gqlink.protocol import Dialect, Event, Frame, RenewalOutcome
     from gqlink.server.admission import Place
+    from gqlink.server.broadcast import Lane
     from gqlink.server.clock import Timer
     from gqlink.server.cursors import CursorCodec
     from gqlink.server.execution import SharedResult
@@ -92,6 +93,9 @@ class Outlet(Protocol):
     @property
     def is_writable(self) -> bool:
         """Whether `wait_writable` would return at once."""
+
+    def as_lane(self) -> Lane | None:
+        """Return what may be written to at once, see broadcast.py; None where there is no such thing."""
 
     def drop(self) -> None:
         """Drop the frames that wait for a client that reads slowly; a close, and what was written with it, stays."""
@@ -220,6 +224,13 @@ class SocketListener(Speaker):
     def is_writable(self) -> bool:
         """Whether `wait_writable` would return at once."""
         return self._outlet.is_writable
+
+    def lane_of(self, running: Running) -> tuple[Lane, bytes] | None:
+        """Return where results may be written at once, and how each begins; None where each needs a decision."""
+        lane = self._outlet.as_lane() if self._host.policy is None else None
+        if lane is None or not self._may_speak(running):
+            return None
+        return lane, self._connection.result_head(running.id)
 
     def hand_on(self, running: Running, results: Sequence[SharedResult], *, cursors: CursorCodec | None) -> int | None:
         """Send results of a shared run; see `Speaker`.

@@ -105,6 +105,9 @@ class SendQueue:
         """Take whole messages to send; see `Outlet`."""
         self.write([Text(text) for text in texts])
 
+    def as_lane(self) -> None:
+        """Return nothing: a server's `send` has to be waited for."""
+
     @property
     def is_writable(self) -> bool:
         """Whether `wait_writable` would return at once."""

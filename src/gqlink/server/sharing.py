@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import msgspec
 
+from gqlink.server.broadcast import LaneFollower, broadcast
 from gqlink.server.cursors import CursorCodec
 from gqlink.server.logbook import log_event
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from gqlink.pubsub import Broker, Publication, Stream, Topic
     from gqlink.server.execution import Operation, SharedResult
+    from gqlink.server.statistics import Meter
     from gqlink.server.tasks import TaskSet
 
 __all__ = ("Follower", "Group", "GroupKey", "Sharing", "group_key")
@@ -61,7 +63,7 @@ class GroupKey(NamedTuple):
     requirements: str
 
 
-class Follower(Protocol):
+class Follower(LaneFollower, Protocol):
     """One subscriber of a group; each call is one step, in which it looks at whether it may still hear anything."""
 
     def take(self, results: Sequence[SharedResult]) -> None:
@@ -97,10 +99,14 @@ class Sharing:
 
     Args:
         tasks: Own what the groups do.
+        meter: Counts what is sent.
+        is_calm: Says whether no credential can have ended whose end nobody has noticed.
     """
 
-    def __init__(self, tasks: TaskSet) -> None:
+    def __init__(self, tasks: TaskSet, *, meter: Meter, is_calm: Callable[[], bool]) -> None:
         self._tasks = tasks
+        self._meter = meter
+        self._is_calm = is_calm
         self._groups: dict[tuple[Broker, GroupKey], Group] = {}
 
     def __len__(self) -> int:
@@ -129,7 +135,13 @@ class Sharing:
         """
         group = self._groups.get((topic.broker, key))
         if group is None:
-            group = Group(topic, execute(), forget=lambda: self._groups.pop((topic.broker, key), None))
+            group = Group(
+                topic,
+                execute(),
+                forget=lambda: self._groups.pop((topic.broker, key), None),
+                meter=self._meter,
+                is_calm=self._is_calm,
+            )
             self._groups[topic.broker, key] = group
             group.start(self._tasks)
         group.add(follower)
@@ -143,6 +155,8 @@ class Group:
         topic: Where it hears.
         execute: Executes one event.
         forget: Called when it has ended, or is about to: nobody may join it any more.
+        meter: Counts what is sent.
+        is_calm: Says whether no credential can have ended whose end nobody has noticed.
     """
 
     def __init__(
@@ -151,8 +165,12 @@ class Group:
         execute: Callable[[Publication], Awaitable[SharedResult]],
         *,
         forget: Callable[[], object],
+        meter: Meter,
+        is_calm: Callable[[], bool],
     ) -> None:
         self.topic = topic
+        self._meter = meter
+        self._is_calm = is_calm
         self.cursors = CursorCodec(topic.name)
         self._execute = execute
         self._forget = forget
@@ -251,12 +269,22 @@ class Group:
             self._room.set()
         results, followers = self._handing
         some = tuple(islice(followers, _FOLLOWERS_AT_ONCE))
-        for follower in some:
+        for follower in self._broadcast(some, results):
             self._hand(follower, results)
         if len(some) < _FOLLOWERS_AT_ONCE:
             self._handing = None
         if self._handing is not None or self._pending or self._ending:
             self._schedule()
+
+    def _broadcast(self, followers: Sequence[Follower], results: list[SharedResult]) -> Sequence[Follower]:
+        """Send results to those for whom nothing has to be decided, and return the others."""
+        if not self._is_calm():
+            return followers
+        others = broadcast(followers, [each.tail for each in results])
+        sent = (len(followers) - len(others)) * len(results)
+        self._meter.events_sent += sent
+        self._meter.messages_sent += sent
+        return others
 
     def _hand(self, follower: Follower, results: list[SharedResult]) -> None:
         try:

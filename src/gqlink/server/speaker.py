@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from gqlink.auth import Identity
     from gqlink.errors import AuthError
+    from gqlink.server.broadcast import Lane
     from gqlink.server.cursors import CursorCodec
     from gqlink.server.execution import Operation, SharedResult
     from gqlink.server.host import Host
@@ -144,6 +145,11 @@ class Speaker(ABC):
             self.deliver(running, payload, about=about)
             sent += running.live
         return sent
+
+    def lane_of(self, running: Running) -> tuple[Lane, bytes] | None:
+        """Return where results may be written at once, and how each begins; None where each needs a decision."""
+        del running
+        return None
 
     def spawn(self, coroutine: Coroutine[object, object, None]) -> None:
         """Do something in a task that ends with it."""
