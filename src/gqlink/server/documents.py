@@ -26,6 +26,7 @@ from graphql import (
 
 from gqlink.server.cost import CostPlan, CostRules
 from gqlink.server.document_limits import check_document, check_text
+from gqlink.server.field_sets import KnownFields, is_constant
 from gqlink.server.requirement_rules import RequirementRules
 
 if TYPE_CHECKING:
@@ -65,11 +66,13 @@ class PreparedOperation:
         node: The operation.
         cost: What it costs, as far as that can be said without variables.
         requirements: What the schema's directives demand for it.
+        fields: Which fields it comes to; None where that is not the same each time.
     """
 
     node: OperationDefinitionNode
     cost: CostPlan
     requirements: Requirements
+    fields: KnownFields | None
 
 
 class Document:
@@ -159,6 +162,7 @@ class Documents:
             operation,
             cost=self._costs.plan(document, operation),
             requirements=self._requirements.collect(document, operation),
+            fields=KnownFields(shared=True) if is_constant(document) else None,
         )
 
     def _keep(self, query: str, document: Document) -> None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from gqlink.protocol import CursorRequest, Request
     from gqlink.pubsub import Publication
     from gqlink.server.cursors import CursorCodec
+    from gqlink.server.field_sets import KnownFields
     from gqlink.server.limits import Limits
     from gqlink.server.masking import ErrorFormatter
 
@@ -87,6 +88,7 @@ class Operation:
         node: The operation in it that is meant.
         requirements: What the schema's directives demand for it.
         cost: What it costs.
+        fields: Which fields it comes to, where that is the same each time; None where it is not known.
     """
 
     request: Request
@@ -94,6 +96,7 @@ class Operation:
     node: OperationDefinitionNode
     requirements: Requirements = NOTHING_REQUIRED
     cost: int = 0
+    fields: KnownFields | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,7 +430,7 @@ class Execution:
         if prepared is None:
             raise RequestError([_no_operation(request)])
         cost = prepared.cost.check(request.variables or {}, self._limits)
-        return Operation(request, document.node, prepared.node, prepared.requirements, cost)
+        return Operation(request, document.node, prepared.node, prepared.requirements, cost, prepared.fields)
 
     @asynccontextmanager
     async def _within_time(self) -> AsyncIterator[None]:
@@ -472,6 +475,7 @@ class Execution:
             raw_variable_values=operation.request.variables,
             operation_name=operation.request.operation_name,
             hide_suggestions=not self._debug,
+            known=operation.fields,
         )
         if isinstance(built, Executor):
             return built

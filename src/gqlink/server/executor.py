@@ -5,6 +5,11 @@ anew for each event, and shares that memory between the executors of all events 
 nothing there, and adds to it with each event: about a kilobyte for a field with three fields. Here each event has a
 memory of its own, which goes with it.
 
+It also makes a path and a `GraphQLResolveInfo` for each field, asks four times whether there is something to await, and
+looks up the type anew; for an attribute that is a text already that is most of what a query costs. Here it does so only
+where a resolver or a type of the application's might look, and what depends on the document alone is found out once;
+see field_sets.py. The answers are the same, which a test compares.
+
 It starts a task for each of several fields that are resolved asynchronously. Where an operation is cancelled before
 such a task has had its first turn, nobody has begun to await the resolver's coroutine, and Python complains of that in
 the log, as often as a client likes. Here such a coroutine is closed, on whatever level it is.
@@ -13,20 +18,26 @@ the log, as often as a client likes. Here such a coroutine is closed, on whateve
 from __future__ import annotations
 
 import inspect
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from graphql import Executor
+from graphql import Executor, GraphQLNonNull, GraphQLObjectType, Undefined
+from graphql.pyutils import Path, gather_with_cancel
+
+from gqlink.server.field_sets import FieldSet, KnownFields
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
-__all__ = ("OperationExecutor",)
+__all__ = ("OperationExecutor", "untie")
 
 ContextT = TypeVar("ContextT")
 
 _RESULT = 4  # its place among the arguments of `complete_awaitable_value`
+# Of an `Int`; a `Float` beyond them may be none that JSON has, and is looked at again.
+_LEAST: Final = -(2**31)
+_MOST: Final = 2**31 - 1
 
 
 class _Unbegun(Coroutine[Any, Any, Any]):
@@ -66,21 +77,99 @@ class _Unbegun(Coroutine[Any, Any, Any]):
 
 
 class OperationExecutor(Executor[ContextT]):
-    """Executes one operation, and each of its events if it is a subscription; make it with `build`."""
+    """Executes one operation, and each of its events if it is a subscription; make it with `build`.
+
+    Args:
+        arguments: graphql-core's.
+        known: What is known of the operation's fields already; None for nothing.
+        options: graphql-core's.
+    """
+
+    def __init__(self, *arguments: Any, known: KnownFields | None = None, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._known = KnownFields(shared=False) if known is None else known
 
     def complete_awaitable_value(self, *arguments: Any) -> Any:
         """Complete what a resolver returned and what is still to be awaited; graphql-core's, see the module's text."""
         return _Unbegun(super().complete_awaitable_value(*arguments), arguments[_RESULT])
 
-    def execute_fields(self, *arguments: Any) -> Any:
-        """Execute the fields of an object; likewise."""
-        completed = Executor.execute_fields(self, *arguments)
-        return _Unbegun(completed) if completed.__class__ is CoroutineType else completed
-
     def complete_list_value(self, *arguments: Any) -> Any:
         """Complete a list; likewise."""
         completed = Executor.complete_list_value(self, *arguments)
         return _Unbegun(completed) if completed.__class__ is CoroutineType else completed
+
+    def complete_value(  # noqa: PLR0917 -- graphql-core's signature
+        self, return_type: Any, details: Any, info: Any, path: Any, result: Any, position_context: Any
+    ) -> Any:
+        """Complete a value; here only an object whose type has nothing to say, which is most of them."""
+        inner = return_type.of_type if return_type.__class__ is GraphQLNonNull else return_type
+        if (
+            inner.__class__ is not GraphQLObjectType
+            or inner.is_type_of is not None
+            or result is None
+            or result is Undefined
+            or isinstance(result, Exception)
+        ):
+            return Executor.complete_value(self, return_type, details, info, path, result, position_context)
+        return self.collect_and_execute_subfields(inner, details, path, result, position_context)
+
+    def execute_root_grouped_field_set(
+        self, root_type: Any, root_value: Any, grouped: Any, serially: Any, position_context: Any
+    ) -> Any:
+        """Execute the fields of the operation itself."""
+        fields = self._known.root(self.schema, root_type, grouped)
+        if serially:
+            return self.execute_fields_serially(root_type, root_value, None, fields.grouped, position_context)
+        return self._execute_set(fields, root_value, None)
+
+    def collect_and_execute_subfields(
+        self, return_type: Any, details: Any, path: Any, result: Any, position_context: Any
+    ) -> Any:
+        """Execute what is selected in a field, on its value."""
+        del position_context  # of incremental delivery, which there is not
+        fields = self._known.below(return_type, details)
+        if fields is None:
+            grouped = self.collect_subfields(return_type, details).grouped_field_set
+            fields = self._known.add(FieldSet(self.schema, return_type, grouped), details)
+        return self._execute_set(fields, result, path)
+
+    def _execute_set(self, fields: FieldSet, source: Any, path: Path | None) -> Any:
+        """Execute fields on an object, in their order; those that take their time together.
+
+        Where a field is what its object has under its name, and that is what the answer will say, it is done. Anything
+        else is graphql-core's to complete. It gets what was read in place of the object, which is asked only once.
+        """
+        parent_type, results, awaited = fields.parent_type, dict[str, Any](), list[str]()
+        is_mapping = source.__class__ is dict or isinstance(source, Mapping)
+        try:
+            for response_name, details, name, plain, nullable in fields.fields:
+                owner = source
+                if plain is not None:
+                    value: Any
+                    try:
+                        value = source.get(name) if is_mapping else getattr(source, name, None)
+                    except Exception as exc:  # noqa: BLE001 -- the field's error, as if its resolver had raised it
+                        value = exc
+                    kind = value.__class__
+                    if kind is plain and (kind is str or kind is bool or _LEAST <= value <= _MOST):
+                        results[response_name] = value
+                        continue
+                    if value is None and nullable:
+                        results[response_name] = None
+                        continue
+                    owner = {name: value}
+                where = Path(path, response_name, parent_type.name)
+                completed = self.execute_field(parent_type, owner, details, where, None)
+                if completed is not Undefined:
+                    results[response_name] = completed
+                    if self.is_awaitable(completed):
+                        awaited.append(response_name)
+        except Exception:
+            if awaited:
+                # Others fail too, perhaps: of what nobody waits for any more Python would complain.
+                self.settle_in_background([results[each] for each in awaited])
+            raise
+        return _Unbegun(_await(results, awaited)) if awaited else results
 
     def build_per_event_executor(self, payload: object) -> Executor[ContextT]:
         """Make the executor of one event, which leaves nothing behind in this one.
@@ -89,7 +178,10 @@ class OperationExecutor(Executor[ContextT]):
             payload: The event: the root value of its execution.
         """
         executor = super().build_per_event_executor(payload)
+        assert isinstance(executor, OperationExecutor)
         executor._relevant_sub_fields = {}  # noqa: SLF001 -- there is no public way; see the module's text
+        if not self._known.shared:
+            executor._known = KnownFields(shared=False)  # noqa: SLF001 -- of the same class
         return executor
 
 
@@ -100,6 +192,15 @@ def untie(executor: Executor[object]) -> None:
     socket that there is; and each subscriber of a shared run leaves an executor behind.
     """
     executor.async_helpers = None  # type: ignore[assignment] # nobody asks any more
+
+
+async def _await(results: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Put what is awaited in its place."""
+    if len(names) == 1:
+        results[names[0]] = await results[names[0]]
+    else:
+        results.update(zip(names, await gather_with_cancel(*(results[each] for each in names)), strict=True))
+    return results
 
 
 def _close_unbegun(coroutine: object) -> None:
