@@ -15,7 +15,7 @@ from collections.abc import AsyncIterable
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 from graphql import ExecutionResult, Executor, GraphQLError, create_source_event_stream
@@ -28,10 +28,11 @@ from gqlink.server.documents import Documents, InvalidDocument, is_mutation
 from gqlink.server.executor import OperationExecutor, untie
 from gqlink.server.requirements import NOTHING_REQUIRED, Requirements
 from gqlink.server.tasks import is_ending
+from gqlink.server.time_bound import OutOfTime, within
 from gqlink.server.variable_limits import check_variables
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 
     from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
 
@@ -277,8 +278,7 @@ class Execution:
             RequestError: Variables cannot be coerced, or the subscription does not begin.
         """
         with self.reporting():
-            async with self._within_time():
-                executor, source = await self._subscribe(operation, context, present)
+            executor, source = await self._within_time(self._subscribe(operation, context, present))
             if not isinstance(source, AsyncIterable):
                 raise RequestError(self._errors.format_all(_errors_of(source)))
             return Source(operation, executor, source)
@@ -412,8 +412,7 @@ class Execution:
     ) -> T:
         """Await a result and write it; whatever a resolver does is one, and what cannot be written is an error."""
         try:
-            async with self._within_time():
-                return write(*self._parts(await _execute_for_one(execute, present)))
+            return write(*self._parts(await self._within_time(_execute_for_one(execute, present))))
         except RequestError:
             raise
         except (Exception, asyncio.CancelledError) as exc:
@@ -432,17 +431,12 @@ class Execution:
         cost = prepared.cost.check(request.variables or {}, self._limits)
         return Operation(request, document.node, prepared.node, prepared.requirements, cost, prepared.fields)
 
-    @asynccontextmanager
-    async def _within_time(self) -> AsyncIterator[None]:
+    async def _within_time(self, work: Coroutine[Any, Any, T]) -> T:
         seconds = self._limits.execution_seconds
-        deadline = asyncio.timeout(seconds)
         try:
-            async with deadline:
-                yield
-        except TimeoutError as exc:
-            if deadline.expired():
-                raise LimitExceeded("execution_seconds", allowed=seconds) from exc
-            raise
+            return await within(work, until=asyncio.get_running_loop().time() + seconds)
+        except OutOfTime as exc:
+            raise LimitExceeded("execution_seconds", allowed=seconds) from exc
 
     @asynccontextmanager
     async def _listening(
@@ -455,8 +449,7 @@ class Execution:
         iterator: AsyncIterator[object] | None = None
         try:
             if isinstance(source, Stream):
-                async with self._within_time():
-                    iterator = await open_stream(source, wanted)
+                iterator = await self._within_time(open_stream(source, wanted))
             else:
                 iterator = aiter(source)
             yield iterator
