@@ -10,6 +10,7 @@ from gqlink.errors import AuthError, AuthUnavailable
 from gqlink.server.clock import SystemClock
 from gqlink.server.logbook import Throttle
 from gqlink.server.tasks import is_ending
+from gqlink.server.time_bound import OutOfTime, within
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -55,23 +56,25 @@ class Authentication:
                 itself is not refused.
             TimeoutError: It took too long.
         """
-        deadline = asyncio.timeout(seconds)
+        until = asyncio.get_running_loop().time() + seconds
         try:
-            async with deadline:
-                if self._ready is not None:
-                    await self._ready()
-                async with self._places:
-                    return await self._ask(credentials)
+            return await within(self._ask_in_turn(credentials), until=until)
         except AuthError:
             raise
         except AuthUnavailable as exc:
             self._throttle.log("authentication_unavailable", "authentication is unavailable: %s", exc)
             raise
         except (Exception, asyncio.CancelledError) as exc:
-            if is_ending() or deadline.expired():
+            if is_ending() or isinstance(exc, OutOfTime):
                 raise
             self._throttle.log("authentication_failed", "authentication failed unexpectedly", exc_info=True)
             raise AuthUnavailable(type(exc).__name__) from exc
+
+    async def _ask_in_turn(self, credentials: Credentials) -> Identity:
+        if self._ready is not None:
+            await self._ready()
+        async with self._places:
+            return await self._ask(credentials)
 
     async def _ask(self, credentials: Credentials) -> Identity:
         identity = await self._authenticate(credentials)

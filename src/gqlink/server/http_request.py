@@ -12,6 +12,7 @@ import msgspec
 
 from gqlink.errors import LimitExceeded
 from gqlink.protocol import Request
+from gqlink.server.time_bound import within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,9 +140,9 @@ async def read_body(http: HttpRequest, *, max_bytes: int, seconds: float) -> byt
         BadRequest: 415, it is no JSON in UTF-8; 413, it is over `max_bytes`; 408, it does not come.
     """
     _require_json(http)
+    until = asyncio.get_running_loop().time() + seconds
     try:
-        async with asyncio.timeout(seconds):
-            return await _read_stream(http, max_bytes=max_bytes)
+        return await within(_read_stream(http, max_bytes=max_bytes), until=until)
     except TimeoutError:
         exceeded = LimitExceeded("init_seconds", allowed=seconds)
         raise BadRequest.over(exceeded, status=408, headers={"connection": "close"}) from None
