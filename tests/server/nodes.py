@@ -10,6 +10,7 @@ from gqlink.auth import ANONYMOUS, Credentials, Identity
 from gqlink.server.listener import SocketListener
 from gqlink.server.transport import Transport
 from gqlink.testing import FakeClock
+from server.eventually import turns
 from server.recorder import Recorder, Scene
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Node:
         self.clock = clock or FakeClock()
         self.events: list[SocketEvent] = []
         self.tells = False
-        """Whether the world is told which session was read."""
+        """Whether the world is told which session was read, and has a few turns to do something about it."""
         settings = {"authenticate": self.authenticate, "clock": self.clock, "on_socket_event": self.events.append}
         self.app: GraphQLApp = world.app(**settings | options)
 
@@ -73,6 +74,7 @@ class Node:
         )
         if self.tells:
             self.world.happened.append(f"read {session}")
+            await turns(3)  # a database takes longer
         if session == "slow":
             self.world.authenticating += 1
             await self.world.gate.wait()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -226,6 +228,43 @@ async def test_a_server_that_cancels_a_request_does_not_end_its_mutation(world: 
     assert world.happened == ["slowAdd begins", "slowAdd ends", "add a"]
     await app.aclose()
     assert not app._host.mutations
+    assert not app._host.queries
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("turn", range(1, 6))
+async def test_a_query_that_is_ended_before_it_began_to_wait_leaves_nothing(
+    world: World, turn: int, *, waits: bool
+) -> None:
+    """Neither its context nor its resolver: Python would complain of what nobody has awaited."""
+
+    def build(_: Identity, __: Transport) -> object:
+        return build_later() if waits else object()
+
+    async def build_later() -> object:
+        await turns(1)
+        return object()
+
+    app = world.app(context=build)
+    incoming: asyncio.Queue[Any] = asyncio.Queue()
+    incoming.put_nowait({"type": "http.request", "body": json.dumps({"query": "{ slow }"}).encode()})
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers, "client": None}
+    sent: list[Any] = []
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    await app._host.revocations.ready()
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        asked = asyncio.ensure_future(app(scope, incoming.get, send))
+        await turns(turn)
+        await app.aclose()
+        await asked
+        gc.collect()
+    assert [str(complaint.message) for complaint in complaints] == []
+    assert sent[0]["status"] == 503
     assert not app._host.queries
 
 
@@ -458,16 +497,21 @@ async def test_who_loses_their_standing_while_the_context_is_built_has_nothing_e
     assert (world.resolved, world.happened) == (0, ["building"])
 
 
+@pytest.mark.parametrize("waits", [False, True])
 async def test_whichever_turn_of_the_loop_an_order_comes_in_nothing_is_executed_after_it(
-    world: World, http: httpx2.AsyncClient
+    world: World, http: httpx2.AsyncClient, *, waits: bool
 ) -> None:
-    """From the arrival of a request to its answer, one turn later each time."""
+    """From the arrival of a request to its answer, one turn later each time; whether its context waits or not."""
     revoked: set[str | None] = set()
     late: list[str | None] = []
 
     def build(identity: Identity, _: Transport) -> object:
         if identity.session in revoked:
             late.append(identity.session)
+        return build_later() if waits else object()
+
+    async def build_later() -> object:
+        await turns(2)
         return object()
 
     async with nodes(world, 1, context=build) as [node], serving(node.app) as authority:

@@ -25,7 +25,7 @@ from gqlink.protocol import EventPosition, position_extensions, read_cursor_requ
 from gqlink.pubsub import Stream
 from gqlink.server.cursors import PlacedEvent, open_stream
 from gqlink.server.documents import Documents, InvalidDocument, is_mutation
-from gqlink.server.executor import OperationExecutor, untie
+from gqlink.server.executor import OperationExecutor, Unbegun, untie
 from gqlink.server.requirements import NOTHING_REQUIRED, Requirements
 from gqlink.server.tasks import is_ending
 from gqlink.server.time_bound import OutOfTime, within
@@ -260,6 +260,30 @@ class Execution:
 
         return await self._answer(execute, _nobody_in_particular if is_mutation(operation.node) else present)
 
+    def begin(self, operation: Operation, context: Callable[[], object]) -> bytes | Coroutine[Any, Any, bytes]:
+        """Begin to run a query in this very step; where nothing has to be waited for, that is all there is to do.
+
+        Args:
+            operation: From `prepare`.
+            context: Builds what resolvers see; may return an awaitable.
+
+        Returns:
+            An execution result as JSON text; or what is to be awaited for it, within what is left of the time. It may
+            be awaited in another task, or by nobody: nothing of it has begun to wait.
+
+        Raises:
+            RequestError: Variables cannot be coerced.
+        """
+        until = self._latest()
+        try:
+            built = context()
+            if inspect.isawaitable(built):
+                return self._finish(Unbegun(self._execute_later(operation, built), built), until)
+            result = self._executor(operation, built).execute_operation()
+            return self._finish(result, until) if inspect.isawaitable(result) else self._write(result)
+        except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 -- `_error_of` raises what is no result
+            return self._write_failure(exc)
+
     async def open(
         self,
         operation: Operation,
@@ -413,12 +437,34 @@ class Execution:
         """Await a result and write it; whatever a resolver does is one, and what cannot be written is an error."""
         try:
             return write(*self._parts(await self._within_time(_execute_for_one(execute, present))))
-        except RequestError:
-            raise
-        except (Exception, asyncio.CancelledError) as exc:
-            if isinstance(exc, asyncio.CancelledError) and is_ending():
-                raise
-            return write(None, [self._errors.format(exc)], None)
+        except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 -- `_error_of` raises what is no result
+            return write(None, [self._error_of(exc)], None)
+
+    async def _execute_later(self, operation: Operation, context: Awaitable[object]) -> object:
+        return await _settle(self._executor(operation, await context).execute_operation())
+
+    async def _finish(self, result: Awaitable[object], until: float) -> bytes:
+        try:
+            return self._write(await self._within_time(_settle(result), until=until))
+        except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 -- `_error_of` raises what is no result
+            return self._write_failure(exc)
+
+    def _write(self, result: object) -> bytes:
+        return _encode(*self._parts(result))
+
+    def _write_failure(self, exc: BaseException) -> bytes:
+        return _encode(None, [self._error_of(exc)], None)
+
+    def _error_of(self, exc: BaseException) -> dict[str, object]:
+        """Say what a client reads of what was raised while its operation was executed.
+
+        Raises:
+            RequestError: It is one.
+            CancelledError: The task was asked to end.
+        """
+        if isinstance(exc, RequestError) or (isinstance(exc, asyncio.CancelledError) and is_ending()):
+            raise exc
+        return self._errors.format(exc)
 
     def _find(self, request: Request) -> Operation:
         check_variables(request.variables, self._limits)
@@ -431,12 +477,15 @@ class Execution:
         cost = prepared.cost.check(request.variables or {}, self._limits)
         return Operation(request, document.node, prepared.node, prepared.requirements, cost, prepared.fields)
 
-    async def _within_time(self, work: Coroutine[Any, Any, T]) -> T:
-        seconds = self._limits.execution_seconds
+    async def _within_time(self, work: Coroutine[Any, Any, T], *, until: float | None = None) -> T:
         try:
-            return await within(work, until=asyncio.get_running_loop().time() + seconds)
+            return await within(work, until=self._latest() if until is None else until)
         except OutOfTime as exc:
-            raise LimitExceeded("execution_seconds", allowed=seconds) from exc
+            raise LimitExceeded("execution_seconds", allowed=self._limits.execution_seconds) from exc
+
+    def _latest(self) -> float:
+        """Say until when what begins now may take, by the clock of the event loop."""
+        return asyncio.get_running_loop().time() + self._limits.execution_seconds
 
     @asynccontextmanager
     async def _listening(

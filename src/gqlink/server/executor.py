@@ -30,7 +30,7 @@ from gqlink.server.field_sets import FieldSet, KnownFields
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-__all__ = ("OperationExecutor", "untie")
+__all__ = ("OperationExecutor", "Unbegun", "untie")
 
 ContextT = TypeVar("ContextT")
 
@@ -40,7 +40,7 @@ _LEAST: Final = -(2**31)
 _MOST: Final = 2**31 - 1
 
 
-class _Unbegun(Coroutine[Any, Any, Any]):
+class Unbegun(Coroutine[Any, Any, Any]):
     """A coroutine that may be thrown away before its first turn.
 
     Args:
@@ -89,14 +89,19 @@ class OperationExecutor(Executor[ContextT]):
         super().__init__(*arguments, **options)
         self._known = KnownFields(shared=False) if known is None else known
 
+    def execute_operation(self, serially: bool | None = None) -> Any:  # noqa: FBT001 -- graphql-core's signature
+        """Execute the operation; what is still to be awaited may be thrown away."""
+        result = super().execute_operation(serially)
+        return Unbegun(result) if result.__class__ is CoroutineType else result
+
     def complete_awaitable_value(self, *arguments: Any) -> Any:
         """Complete what a resolver returned and what is still to be awaited; graphql-core's, see the module's text."""
-        return _Unbegun(super().complete_awaitable_value(*arguments), arguments[_RESULT])
+        return Unbegun(super().complete_awaitable_value(*arguments), arguments[_RESULT])
 
     def complete_list_value(self, *arguments: Any) -> Any:
         """Complete a list; likewise."""
         completed = Executor.complete_list_value(self, *arguments)
-        return _Unbegun(completed) if completed.__class__ is CoroutineType else completed
+        return Unbegun(completed) if completed.__class__ is CoroutineType else completed
 
     def complete_value(  # noqa: PLR0917 -- graphql-core's signature
         self, return_type: Any, details: Any, info: Any, path: Any, result: Any, position_context: Any
@@ -169,7 +174,7 @@ class OperationExecutor(Executor[ContextT]):
                 # Others fail too, perhaps: of what nobody waits for any more Python would complain.
                 self.settle_in_background([results[each] for each in awaited])
             raise
-        return _Unbegun(_await(results, awaited)) if awaited else results
+        return Unbegun(_await(results, awaited)) if awaited else results
 
     def build_per_event_executor(self, payload: object) -> Executor[ContextT]:
         """Make the executor of one event, which leaves nothing behind in this one.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.requests import ClientDisconnect
@@ -29,6 +29,7 @@ from gqlink.server.admission import RETRY_SECONDS
 from gqlink.server.asgi_event_stream import EventStreamAnswer, refused_in_events
 from gqlink.server.documents import is_mutation, is_subscription
 from gqlink.server.execution import RequestError, encode_request_error
+from gqlink.server.executor import Unbegun
 from gqlink.server.expiry import accept
 from gqlink.server.handshake import credentials_of, facts_of, peer_of, refusal_of
 from gqlink.server.http_request import (
@@ -46,7 +47,7 @@ from gqlink.server.observing import Observation
 from gqlink.server.policy import authorize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from starlette.types import Receive, Scope, Send
 
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from gqlink.server.execution import Operation
     from gqlink.server.expiry import Expiry
     from gqlink.server.host import Host
+    from gqlink.server.tasks import TaskSet
     from gqlink.server.transport import Transport
 
 __all__ = ("serve_http",)
@@ -264,7 +266,8 @@ def _still_allowed(host: Host, operation: Operation, standing: Standing, payload
 def _context(host: Host, transport: Transport, operation: Operation, standing: Standing) -> Callable[[], object]:
     """Build what resolvers see, for somebody who may ask, in the step in which execution begins.
 
-    What the policy raises becomes the operation's answer, like what a resolver raises.
+    What the policy raises becomes the operation's answer, like what a resolver raises. What is returned is an awaitable
+    only where the application's own context is one.
     """
 
     def look() -> None:
@@ -272,13 +275,15 @@ def _context(host: Host, transport: Transport, operation: Operation, standing: S
         authorize(host.policy, standing.identity, operation)
         _require(standing)  # the policy's hook may have taken its time
 
-    async def build() -> object:
+    async def wait(context: Awaitable[object]) -> object:
+        built = await context
+        look()
+        return built
+
+    def build() -> object:
         look()
         context = host.context(standing.identity, transport)
-        if inspect.isawaitable(context):
-            context = await context
-            look()
-        return context
+        return Unbegun(wait(context), context) if inspect.isawaitable(context) else context
 
     return build
 
@@ -292,8 +297,15 @@ def _require(standing: Standing) -> None:
 
 async def _run(host: Host, http: HttpRequest, operation: Operation, context: Callable[[], object]) -> bytes:
     """Run an operation while the client is there; one who leaves ends a query, never a mutation."""
-    owner = host.mutations if is_mutation(operation.node) else host.queries
-    work = owner.spawn(host.execution.run(operation, context), name="gqlink http operation", report=False)
+    if is_mutation(operation.node):
+        return await _wait(host, http, host.mutations, host.execution.run(operation, context))
+    # It needs a task of its own, and somebody to see whether the client leaves, only once it waits for something.
+    begun = host.execution.begin(operation, context)
+    return begun if isinstance(begun, bytes) else await _wait(host, http, host.queries, begun)
+
+
+async def _wait(host: Host, http: HttpRequest, owner: TaskSet, running: Coroutine[Any, Any, bytes]) -> bytes:
+    work = owner.spawn(running, name="gqlink http operation", report=False)
     leaving = host.queries.spawn(_wait_disconnect(http), name="gqlink http disconnect")
     try:
         await asyncio.wait([work, leaving], return_when=asyncio.FIRST_COMPLETED)
