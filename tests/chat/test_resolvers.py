@@ -8,7 +8,7 @@ import pytest
 from graphql import ExecutionResult, GraphQLError, graphql, parse, print_schema, subscribe
 
 from gqlink.auth import ANONYMOUS, Identity
-from gqlink.chat.context import ChatContext
+from gqlink.chat.context import ChatContext, SharedChatContext
 from gqlink.chat.resolvers import chat_schema
 from gqlink.errors import BadUserInput, LimitExceeded, LoginRequired
 from gqlink.pubsub import Stream
@@ -63,7 +63,7 @@ class Asker:
 class FakeInfo:
     """As much of GraphQL's info as a resolver looks at."""
 
-    context: ChatContext
+    context: ChatContext | SharedChatContext
 
 
 def message_added() -> Any:
@@ -249,9 +249,15 @@ async def test_the_source_of_a_subscription_is_a_stream(alice: Asker) -> None:
     assert source.subscription is None
 
 
-async def test_an_event_for_somebody_who_is_no_longer_logged_in_is_withheld(alice: Asker, stranger: Asker) -> None:
-    """Each event is executed with a context of its own."""
+async def test_an_event_is_resolved_once_for_whoever_hears_it(alice: Asker) -> None:
+    """Nobody is known there: who may hear it is decided for each of them, where it is sent."""
     message = await alice.context.conversation.add_message("hi", author="alice", room_id="general")
-    assert message_added().resolve(message, FakeInfo(alice.context), room="general") is message
+    assert message_added().resolve(message, FakeInfo(SharedChatContext()), room="general") is message
+    stream = await alice.context.conversation.listen("general")
+    assert stream.share_key == "members"
+
+
+async def test_a_stranger_may_not_listen(stranger: Asker) -> None:
+    """Before there is anything to hear."""
     with pytest.raises(LoginRequired):
-        message_added().resolve(message, FakeInfo(stranger.context), room="general")
+        await message_added().subscribe(None, FakeInfo(stranger.context), room="general")
