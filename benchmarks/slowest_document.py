@@ -29,9 +29,10 @@ from hypothesis import seed as with_seed
 
 from gqlink.protocol import Request
 from gqlink.server import Limits
-from gqlink.server.execution import Execution, RequestError
+from gqlink.server.execution import Execution
 from gqlink.server.executor import OperationExecutor
 from gqlink.server.masking import ErrorFormatter
+from gqlink.server.results import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,9 @@ from gqlink.errors import ConnectionClosed, LoginRequired, SubscriberLagging
 from gqlink.protocol import Request
 from gqlink.pubsub import MemoryBroker, Topic
 from gqlink.server import Context, Limits, Transport
-from gqlink.server.execution import EventResult, Execution, RequestError, encode_request_error
+from gqlink.server.execution import Execution
 from gqlink.server.masking import ErrorFormatter
+from gqlink.server.results import EventResult, RequestError, encode_request_error
 from server.eventually import eventually, turns
 
 if TYPE_CHECKING:

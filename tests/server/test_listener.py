@@ -18,7 +18,7 @@ from server.world import WorldBroker
 if TYPE_CHECKING:
     from gqlink.protocol import Request
     from gqlink.server import Transport
-    from gqlink.server.execution import Operation
+    from gqlink.server.operation import Operation
     from server.world import World
 
 

@@ -11,8 +11,9 @@ from gqlink.errors import AuthUnavailable, LoginRequired, PermissionDenied
 from gqlink.protocol import Request
 from gqlink.server import Context, Limits
 from gqlink.server.documents import find_operation
-from gqlink.server.execution import Execution, Operation
+from gqlink.server.execution import Execution
 from gqlink.server.masking import ErrorFormatter
+from gqlink.server.operation import Operation
 from gqlink.server.policy import PolicyEvent, PolicyOperation, authorize, check_policy, describe
 from server.living import living, renewed
 from server.peer import NEWER, codes_of, errors_of

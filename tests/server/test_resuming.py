@@ -15,8 +15,8 @@ from gqlink.auth import ANONYMOUS, Revocation
 from gqlink.pubsub import Position, Publication, Topic
 from gqlink.server import Context, Limits
 from gqlink.server.cursors import CursorCodec
-from gqlink.server.execution import SharedResult
 from gqlink.server.policy import PolicyEvent, PolicyOperation
+from gqlink.server.results import SharedResult
 from server.eventually import eventually
 from server.living import living, renewed
 from server.peer import NEWER, codes_of

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from gqlink.auth import Identity
     from gqlink.protocol import Frame
-    from gqlink.server.execution import Operation
     from gqlink.server.expiry import Expiry
     from gqlink.server.host import Host
+    from gqlink.server.operation import Operation
 
 __all__ = ("EventStreamAnswer", "refused_in_events")
 

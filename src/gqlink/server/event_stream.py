@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from gqlink.auth import Identity
     from gqlink.errors import AuthError
     from gqlink.server.clock import Timer
-    from gqlink.server.execution import Operation
     from gqlink.server.expiry import Expiry
     from gqlink.server.host import Host
+    from gqlink.server.operation import Operation
     from gqlink.server.running import Running
     from gqlink.server.send_queue import SendQueue
     from gqlink.server.transport import Transport

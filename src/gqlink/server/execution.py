@@ -13,7 +13,6 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterable
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -21,12 +20,13 @@ import msgspec
 from graphql import ExecutionResult, Executor, GraphQLError, create_source_event_stream
 
 from gqlink.errors import LimitExceeded, SubscriberLagging
-from gqlink.protocol import EventPosition, position_extensions, read_cursor_request
+from gqlink.protocol import position_extensions
 from gqlink.pubsub import Stream
 from gqlink.server.cursors import PlacedEvent, open_stream
 from gqlink.server.documents import Documents, InvalidDocument, is_mutation
-from gqlink.server.executor import OperationExecutor, Unbegun, untie
-from gqlink.server.requirements import NOTHING_REQUIRED, Requirements
+from gqlink.server.executor import OperationExecutor, Unbegun
+from gqlink.server.operation import Operation, Source, close_source
+from gqlink.server.results import EventResult, RequestError, SharedResult, encode_result, start_payload
 from gqlink.server.tasks import is_ending
 from gqlink.server.time_bound import OutOfTime, within
 from gqlink.server.variable_limits import check_variables
@@ -34,25 +34,14 @@ from gqlink.server.variable_limits import check_variables
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 
-    from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
+    from graphql import GraphQLSchema
 
     from gqlink.protocol import CursorRequest, Request
     from gqlink.pubsub import Publication
-    from gqlink.server.cursors import CursorCodec
-    from gqlink.server.field_sets import KnownFields
     from gqlink.server.limits import Limits
     from gqlink.server.masking import ErrorFormatter
 
-__all__ = (
-    "EventResult",
-    "Execution",
-    "Operation",
-    "RequestError",
-    "SharedResult",
-    "Source",
-    "encode_request_error",
-    "start_payload",
-)
+__all__ = ("Execution",)
 
 T = TypeVar("T")
 Written_co = TypeVar("Written_co", covariant=True)
@@ -65,119 +54,6 @@ class Write(Protocol[Written_co]):
         self, data: object, errors: list[dict[str, object]] | None, extensions: Mapping[str, object] | None, /
     ) -> Written_co:
         """Write `data`, `errors` and `extensions`."""
-
-
-class RequestError(Exception):
-    """A request that cannot be executed: no resolver was called, so there is no data.
-
-    Args:
-        errors: Formatted; at least one.
-    """
-
-    def __init__(self, errors: list[dict[str, object]]) -> None:
-        super().__init__(errors)
-        self.errors = errors
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What a request asks for, found and validated.
-
-    Args:
-        request: As it came.
-        document: Its document.
-        node: The operation in it that is meant.
-        requirements: What the schema's directives demand for it.
-        cost: What it costs.
-        fields: Which fields it comes to, where that is the same each time; None where it is not known.
-    """
-
-    request: Request
-    document: DocumentNode
-    node: OperationDefinitionNode
-    requirements: Requirements = NOTHING_REQUIRED
-    cost: int = 0
-    fields: KnownFields | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where the events of a subscription come from.
-
-    Args:
-        operation: The subscription.
-        executor: Executes them for the one who asked.
-        events: What the resolver returned.
-    """
-
-    operation: Operation
-    executor: Executor[object]
-    events: AsyncIterable[object]
-
-    @property
-    def wanted(self) -> CursorRequest | None:
-        """Whether whoever asked wants cursors, and after which."""
-        return read_cursor_request(self.operation.request.extensions)
-
-    async def aclose(self) -> None:
-        """End it, where nobody has begun to iterate it; its executor executes nothing more."""
-        untie(self.executor)
-        await _close(self.events)
-
-
-@dataclass(frozen=True, slots=True)
-class EventResult:
-    """One event of a subscription, executed; or its start, where the subscriber asked for cursors.
-
-    Args:
-        payload: An execution result as JSON text.
-        data: The event itself, as the source yielded it.
-        is_event: False of the start, which holds nothing that anybody could refuse.
-    """
-
-    payload: bytes
-    data: object
-    is_event: bool = True
-
-
-class SharedResult:
-    """One event of a topic, executed once for all who get the same; written as each of them wants it.
-
-    Args:
-        publication: The event, as the topic published it.
-        data: Of its execution's result.
-        errors: Likewise, formatted.
-        extensions: Likewise.
-    """
-
-    __slots__ = ("_placed", "_unplaced", "publication", "tail")
-
-    def __init__(
-        self,
-        publication: Publication,
-        data: object,
-        errors: list[dict[str, object]] | None,
-        extensions: Mapping[str, object] | None,
-    ) -> None:
-        self.publication = publication
-        self.tail = _encode(data, errors, extensions) + b"}"
-        """The payload and the end of the message that brings it."""
-        self._unplaced: tuple[object, list[dict[str, object]] | None, Mapping[str, object]] | None
-        self._unplaced = data, errors, extensions or {}
-        self._placed = b""
-
-    @property
-    def payload(self) -> bytes:
-        """The execution result."""
-        return self.tail[:-1]
-
-    def placed_tail(self, cursors: CursorCodec) -> bytes:
-        """Return `tail` for those who want to know where it stands."""
-        if self._unplaced is not None:
-            data, errors, extensions = self._unplaced
-            place = position_extensions(EventPosition(cursors.write(self.publication.position)))
-            self._placed, self._unplaced = _encode(data, errors, {**extensions, **place}) + b"}", None
-        return self._placed
 
 
 class _SomebodyElse(Exception):
@@ -403,7 +279,7 @@ class Execution:
                 raise _SomebodyElse
             source = await _settle(create_source_event_stream(executor))
             if present() is not somebody:
-                await _close(source)
+                await close_source(source)
                 raise _SomebodyElse
             return executor, source
 
@@ -428,7 +304,9 @@ class Execution:
     ) -> bytes:
         """Await a result, and write it with ours beside its own extensions."""
         return await self._written(
-            execute, present, lambda data, errors, own: _encode(data, errors, {**(own or {}), **(extensions or {})})
+            execute,
+            present,
+            lambda data, errors, own: encode_result(data, errors, {**(own or {}), **(extensions or {})}),
         )
 
     async def _written(
@@ -450,10 +328,10 @@ class Execution:
             return self._write_failure(exc)
 
     def _write(self, result: object) -> bytes:
-        return _encode(*self._parts(result))
+        return encode_result(*self._parts(result))
 
     def _write_failure(self, exc: BaseException) -> bytes:
-        return _encode(None, [self._error_of(exc)], None)
+        return encode_result(None, [self._error_of(exc)], None)
 
     def _error_of(self, exc: BaseException) -> dict[str, object]:
         """Say what a client reads of what was raised while its operation was executed.
@@ -505,9 +383,9 @@ class Execution:
         finally:
             try:
                 if iterator is not source:
-                    await _close(iterator)
+                    await close_source(iterator)
             finally:
-                await _close(source)
+                await close_source(source)
 
     def _executor(self, operation: Operation, context: object) -> Executor[object]:
         built = OperationExecutor.build(
@@ -531,27 +409,8 @@ class Execution:
         return result.data, errors, result.extensions
 
 
-def _encode(data: object, errors: list[dict[str, object]] | None, extensions: Mapping[str, object] | None) -> bytes:
-    response: dict[str, object] = {"data": data}
-    if errors:
-        response["errors"] = errors
-    if extensions:
-        response["extensions"] = extensions
-    return msgspec.json.encode(response)
-
-
-def start_payload(position: EventPosition | None) -> bytes:
-    """Write what a subscriber who asked for cursors is told first: that it is live, and where."""
-    return _encode(None, None, {} if position is None else position_extensions(position))
-
-
 def _extensions_of(event: PlacedEvent) -> dict[str, object]:
     return {} if event.position is None else position_extensions(event.position)
-
-
-def encode_request_error(error: RequestError) -> bytes:
-    """Write the response to a request that was not executed: it has no `data` at all."""
-    return msgspec.json.encode({"errors": error.errors})
 
 
 def _errors_of(result: object) -> list[GraphQLError]:
@@ -596,9 +455,3 @@ async def _execute_event(
 
 async def _settle(value: Awaitable[T] | T) -> T:
     return await value if inspect.isawaitable(value) else value
-
-
-async def _close(iterable: object) -> None:
-    aclose = getattr(iterable, "aclose", None)
-    if aclose is not None:
-        await aclose()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from gqlink.errors import SubscriberLagging
 from gqlink.protocol import EventPosition
-from gqlink.server.execution import start_payload
+from gqlink.server.results import start_payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from gqlink.pubsub import Position, Stream
     from gqlink.server.broadcast import Lane
     from gqlink.server.cursors import CursorCodec
-    from gqlink.server.execution import SharedResult, Source
     from gqlink.server.observing import Observation, OperationWatch
+    from gqlink.server.operation import Source
+    from gqlink.server.results import SharedResult
     from gqlink.server.running import Running
     from gqlink.server.sharing import Group
     from gqlink.server.statistics import Meter

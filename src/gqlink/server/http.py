@@ -28,7 +28,6 @@ from gqlink.errors import (
 from gqlink.server.admission import RETRY_SECONDS
 from gqlink.server.asgi_event_stream import EventStreamAnswer, refused_in_events
 from gqlink.server.documents import is_mutation, is_subscription
-from gqlink.server.execution import RequestError, encode_request_error
 from gqlink.server.executor import Unbegun
 from gqlink.server.expiry import accept
 from gqlink.server.handshake import credentials_of, facts_of, peer_of, refusal_of
@@ -45,6 +44,7 @@ from gqlink.server.http_request import (
 )
 from gqlink.server.observing import Observation
 from gqlink.server.policy import authorize
+from gqlink.server.results import RequestError, encode_request_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -53,9 +53,9 @@ if TYPE_CHECKING:
 
     from gqlink.auth import Identity
     from gqlink.protocol import Request
-    from gqlink.server.execution import Operation
     from gqlink.server.expiry import Expiry
     from gqlink.server.host import Host
+    from gqlink.server.operation import Operation
     from gqlink.server.tasks import TaskSet
     from gqlink.server.transport import Transport
 

@@ -42,11 +42,11 @@ from gqlink.protocol import (
     ack_payload,
     outcome_payload,
 )
-from gqlink.server.execution import RequestError
 from gqlink.server.expiry import accept
 from gqlink.server.logbook import log_event
 from gqlink.server.message_rate import MessageRate
 from gqlink.server.renewal import Renewals
+from gqlink.server.results import RequestError
 from gqlink.server.speaker import Speaker
 from gqlink.server.transport import SocketEvent
 
@@ -59,9 +59,9 @@ if TYPE_CHECKING:
     from gqlink.server.broadcast import Lane
     from gqlink.server.clock import Timer
     from gqlink.server.cursors import CursorCodec
-    from gqlink.server.execution import SharedResult
     from gqlink.server.expiry import Expiry
     from gqlink.server.host import Host
+    from gqlink.server.results import SharedResult
     from gqlink.server.running import Running
     from gqlink.server.transport import Transport
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from gqlink.auth import Identity
-    from gqlink.server.execution import Operation
     from gqlink.server.host import Host
+    from gqlink.server.operation import Operation
     from gqlink.server.transport import Transport
 
 __all__ = ("Observation", "OperationWatch", "present_operation", "unobserved")

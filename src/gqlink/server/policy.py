@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from graphql import DocumentNode, SelectionSetNode
 
-    from gqlink.server.execution import Operation
+    from gqlink.server.operation import Operation
 
 __all__ = ("Policy", "PolicyEvent", "PolicyOperation", "authorize", "check_policy", "describe", "question")
 

@@ -12,11 +12,11 @@ from gqlink.errors import LoginRequired, PermissionDenied, SessionRevoked, Subsc
 from gqlink.protocol import CloseCode
 from gqlink.pubsub import Stream
 from gqlink.server.documents import is_subscription
-from gqlink.server.execution import RequestError
 from gqlink.server.following import Following, FollowingSocket
 from gqlink.server.logbook import log_event
 from gqlink.server.observing import Observation
 from gqlink.server.policy import PolicyEvent, check_policy
+from gqlink.server.results import RequestError
 from gqlink.server.sharing import group_key
 
 if TYPE_CHECKING:
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
     from gqlink.auth import Identity
     from gqlink.pubsub import Publication
-    from gqlink.server.execution import Operation, SharedResult, Source
     from gqlink.server.host import Host
     from gqlink.server.observing import OperationWatch
+    from gqlink.server.operation import Operation, Source
     from gqlink.server.policy import PolicyOperation
+    from gqlink.server.results import SharedResult
     from gqlink.server.sharing import Group, GroupKey
     from gqlink.server.transport import Transport
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from gqlink.pubsub import Broker, Publication, Stream, Topic
-    from gqlink.server.execution import Operation, SharedResult
+    from gqlink.server.operation import Operation
+    from gqlink.server.results import SharedResult
     from gqlink.server.statistics import Meter
     from gqlink.server.tasks import TaskSet
 

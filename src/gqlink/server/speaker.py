@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from gqlink.errors import AuthError
     from gqlink.server.broadcast import Lane
     from gqlink.server.cursors import CursorCodec
-    from gqlink.server.execution import Operation, SharedResult
     from gqlink.server.host import Host
+    from gqlink.server.operation import Operation
     from gqlink.server.policy import PolicyEvent, PolicyOperation
+    from gqlink.server.results import SharedResult
     from gqlink.server.transport import Transport
 
 __all__ = ("Speaker",)
