@@ -38,6 +38,12 @@ def test_nothing_in_an_identity_can_be_changed() -> None:
         identity.subject = "bob"  # type: ignore[misc] # what is tested
 
 
+def test_what_is_no_json_stays_as_it_is() -> None:
+    """Null is JSON; what an application adds of its own is its business."""
+    value = object()
+    assert Identity("alice", claims={"nothing": None, "own": value}).claims == {"nothing": None, "own": value}
+
+
 def test_identities_compare_by_all_they_say() -> None:
     """Two identities are equal if everything in them is, and then they have the same hash."""
     assert Identity("alice", claims={"a": [1]}) == Identity("alice", claims={"a": [1]})
