@@ -27,6 +27,7 @@ TESTS = Path(__file__).parents[1]
 # Of a request: the limit, its bound, what is at it, and what is one above it.
 REQUESTS: tuple[tuple[str, int, dict[str, Any], dict[str, Any]], ...] = (
     ("document_bytes", 20, {"query": "{ hello }".ljust(20)}, {"query": "{ hello }".ljust(21)}),
+    ("document_lines", 10, {"query": "{ hello" + "\n" * 9 + "}"}, {"query": "{ hello" + "\n" * 10 + "}"}),
     ("document_tokens", 4, {"query": "{hello whoami}"}, {"query": "{hello whoami hello}"}),
     (
         "document_operations",

@@ -48,6 +48,9 @@ def exceeded_text(query: str) -> float | None:
 AT_THE_BOUND = [
     ("document_bytes", 9, "{ a b c }", "{ a b c  }"),
     ("document_bytes", 11, '{ a #"ж"\n}', '{ a #"ж" \n}'),
+    ("document_lines", 3, "{ a\nb\n}", "{ a\nb\n\n}"),
+    ("document_lines", 3, "{ a\r\nb\r\n}", "{ a\r\nb\n\r}"),
+    ("document_lines", 3, "{ a\rb\r}", "{ a\rb\r\r}"),
     ("document_tokens", 5, "{ a b c }", "{ a b c d }"),
     ("document_tokens", 6, "{ ... { a } }", "{ ... { a b } }"),
     ("document_tokens", 4, "{ a\n#}}}\n}", "{ a\n#}}}\n#\n}"),

@@ -57,11 +57,16 @@ def check_text(query: str, limits: Limits) -> None:
     """Check a document's text, before it is parsed.
 
     Raises:
-        LimitExceeded: `document_bytes` or `document_tokens`.
+        LimitExceeded: `document_bytes`, `document_lines` or `document_tokens`.
     """
     size = len(query) if query.isascii() else len(query.encode("utf-8", "surrogatepass"))
     _require("document_bytes", allowed=limits.document_bytes, actual=size)
-    # Hardly any text has a token for each of its characters: most need not be counted.
+    # Hardly any text has a line for each of its characters: most need not be counted.
+    if size > limits.document_lines:
+        # GraphQL specification (September 2025), section 2.1.2: CR LF ends one line.
+        lines = 1 + query.count("\n") + query.count("\r") - query.count("\r\n")
+        _require("document_lines", allowed=limits.document_lines, actual=lines)
+    # Nor a token for each of its characters: most need not be counted.
     if size > limits.document_tokens:
         _require("document_tokens", allowed=limits.document_tokens, actual=len(_TOKEN.findall(query)))
 

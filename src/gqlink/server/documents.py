@@ -41,7 +41,7 @@ __all__ = ("Document", "Documents", "InvalidDocument", "PreparedOperation")
 
 _LARGEST_SHARE: Final = 32
 # An attacker's document may be wrong in a thousand places, and each error takes as long as twenty right fields.
-_ERRORS: Final = 5
+_ERRORS: Final = 3
 _FRAGMENT_RULES: Final = (UniqueFragmentNamesRule, NoFragmentCyclesRule, NoUnusedFragmentsRule)
 
 

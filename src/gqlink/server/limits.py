@@ -30,6 +30,7 @@ class Limits:
         messages_per_second: What one socket may send, with as many at once; an operation beyond it gets an error of its
             own. A client that goes on, by as many again, is closed with 1008.
         document_bytes: The text of a document, in UTF-8.
+        document_lines: Its lines: to say where an error is takes as long as to count them.
         document_tokens: Its names, numbers, strings, punctuators and comments.
         document_operations: Its operations: one is meant, and all are validated.
         depth: How deeply fields are nested, introspection's included.
@@ -65,6 +66,7 @@ class Limits:
     operations_per_socket: int = 100
     messages_per_second: int = 200
     document_bytes: int = 8_192
+    document_lines: int = 1_000
     document_tokens: int = 400
     document_operations: int = 10
     depth: int = 16
