@@ -18,7 +18,7 @@ DEFAULTS = {
     "operations_per_socket": 100,
     "messages_per_second": 200,
     "document_bytes": 8_192,
-    "document_lines": 1_000,
+    "document_lines": 500,
     "document_tokens": 400,
     "document_operations": 10,
     "depth": 16,

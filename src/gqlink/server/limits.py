@@ -66,7 +66,7 @@ class Limits:
     operations_per_socket: int = 100
     messages_per_second: int = 200
     document_bytes: int = 8_192
-    document_lines: int = 1_000
+    document_lines: int = 500
     document_tokens: int = 400
     document_operations: int = 10
     depth: int = 16
