@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gqlink.chat import ChatSettings, create_app
-from gqlink.pubsub import MemoryBroker
+from gqlink.server.following import Following
 from interop.chat_http import ChatHttp
 from interop.forging import TokenMint
 from interop.line_process import PATIENCE
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from gqlink.pubsub import Position
-    from gqlink.pubsub.subscription import MemorySubscription
     from gqlink.server import SocketEvent
+    from gqlink.server.observing import Observation
 
 
 class ServedChat:
@@ -121,16 +120,14 @@ async def serve_chat(data_dir: Path, *, monkeypatch: pytest.MonkeyPatch) -> Asyn
     """Serve the chat on a data directory."""
     watch = Watch()
 
-    class WatchedBroker(MemoryBroker):
-        """The real one, which also tells when a subscription has begun: no protocol tells its client."""
+    go_on = Following.go_on
 
-        async def subscribe(self, topic: str, *, after: Position | None = None) -> MemorySubscription:
-            subscription = await super().subscribe(topic, after=after)
-            if not topic.startswith("gqlink:"):  # the server itself listens to other nodes
-                watch.listening()
-            return subscription
+    def tell(following: Following, observation: Observation) -> None:
+        """Tell when a subscription is live: no protocol tells its client."""
+        go_on(following, observation)
+        watch.listening()
 
-    monkeypatch.setattr("gqlink.chat.app.MemoryBroker", WatchedBroker)
+    monkeypatch.setattr(Following, "go_on", tell)
     app = create_app(ChatSettings(data_dir=data_dir, demo=True), on_socket_event=watch.socket_event)
     async with serving_promptly(app) as authority:
         chat = ServedChat(authority, watch=watch, tokens=TokenMint(data_dir))

@@ -138,6 +138,8 @@ async def flawed_chat(folder: Path, flaw: Callable[[Message], list[Message]]) ->
             for each in flaw(message):
                 await send(each)
 
+        # What is sent on the direct path nobody could spoil.
+        scope.get("extensions", {}).pop("gqlink.direct", None)
         await app(scope, receive, send if scope["type"] == "lifespan" else spoilt)
 
     http, ws = bounded_protocols(settings.limits)
