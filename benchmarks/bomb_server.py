@@ -8,6 +8,7 @@ Started with a JSON object of `Limits`; the address is written to standard outpu
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 import time
@@ -87,6 +88,8 @@ def main(limits: dict[str, Any]) -> None:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with chat.lifespan(app), intricate.lifespan(app):
+            gc.collect()
+            gc.freeze()  # as `gqlink serve` does
             watching = asyncio.create_task(_watch(held))
             yield
             watching.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import socket
@@ -137,6 +138,10 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and not self.should_exit:
+            # What the start has made stays until the end. Were it looked through at each full collection, everybody
+            # would wait 60 ms for it.
+            gc.collect()
+            gc.freeze()
             _say(self._welcome)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
