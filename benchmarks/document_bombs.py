@@ -23,17 +23,16 @@ import asyncio
 import contextlib
 import json
 import multiprocessing
-import os
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 import websockets
 from bombs import INTRICATE, allowed, refused
+from child import cpu_seconds, serving_child
 from websockets.asyncio.client import connect
 
 if TYPE_CHECKING:
@@ -153,12 +152,12 @@ async def measure(options: argparse.Namespace) -> bool:
     columns = f"{'p50 ms':>8} {'p99 ms':>8} {'most':>8}"
     print(f"{'':10} {'events':>7} {columns} {'queries':>7} {columns} {'held':>7} {columns} CPU %")
     late: dict[str, tuple[float, float]] = {}
-    async with _server() as (port, pid):
+    async with serving_child("bomb_server.py", {}, settle_seconds=SETTLE_SECONDS) as (port, pid):
         for name, (path, documents) in attacks.items():
-            began_at, cpu = time.monotonic(), _cpu_seconds(pid)
+            began_at, cpu = time.monotonic(), cpu_seconds(pid)
             found, counts = await _phase(f"127.0.0.1:{port}{path}", port, documents, options.seconds)
             held = await _held(port)
-            share = 100 * (_cpu_seconds(pid) - cpu) / (time.monotonic() - began_at)
+            share = 100 * (cpu_seconds(pid) - cpu) / (time.monotonic() - began_at)
             print(
                 f"{name:10} {_row(found.events)} {_row(found.queries)} {_row(held)} {share:5.0f}  {counts or ''}",
                 flush=True,
@@ -203,29 +202,6 @@ def _percentile(latencies: list[float], part: float = 0.99) -> float:
 def _row(latencies: list[float]) -> str:
     numbers = (_percentile(latencies, 0.5), _percentile(latencies), max(latencies, default=0.0))
     return f"{len(latencies):7,} " + " ".join(f"{number:8.2f}" for number in numbers)
-
-
-@contextlib.asynccontextmanager
-async def _server() -> AsyncIterator[tuple[int, int]]:
-    program = str(Path(__file__).with_name("bomb_server.py"))
-    process = await asyncio.create_subprocess_exec(sys.executable, program, "{}", stdout=asyncio.subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        port = json.loads(await process.stdout.readline())["port"]
-        await asyncio.sleep(SETTLE_SECONDS)
-        yield port, process.pid
-    finally:
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), timeout=15)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _options() -> argparse.Namespace:

@@ -32,9 +32,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.request import urlopen
 
 import websockets
+from child import cpu_seconds, serving_child
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
 MEMORY_GROWTH_PERCENT: Final = 5.0
 RECEIVE_BYTES: Final = 4096
@@ -195,16 +196,15 @@ def report(tally: Tally, options: argparse.Namespace) -> bool:
 
 async def _phase(tally: Tally, name: str, *, pid: int, seconds: float) -> None:
     tally.phase = name
-    began_at, cpu = time.monotonic(), _cpu_seconds(pid)
+    began_at, cpu = time.monotonic(), cpu_seconds(pid)
     while time.monotonic() < began_at + seconds:
         await asyncio.sleep(min(5.0, began_at + seconds - time.monotonic()))
         _, at, size, facts = tally.samples[-1]
         print(f"  {at:5.0f} s {name:13} {size / _MIB:5.0f} MiB", json.dumps(facts), flush=True)
-    tally.cpu[name] = (_cpu_seconds(pid) - cpu) / (time.monotonic() - began_at)
+    tally.cpu[name] = (cpu_seconds(pid) - cpu) / (time.monotonic() - began_at)
 
 
-@contextlib.asynccontextmanager
-async def _server(options: argparse.Namespace) -> AsyncIterator[tuple[int, int]]:
+def _server(options: argparse.Namespace) -> AbstractAsyncContextManager[tuple[int, int]]:
     settings = {
         "busy": options.rate / options.clients,
         "calm": options.calm,
@@ -212,22 +212,7 @@ async def _server(options: argparse.Namespace) -> AsyncIterator[tuple[int, int]]
         "stall_seconds": options.stall_seconds,
         "unsent_bytes": options.unsent_bytes,
     }
-    program = str(Path(__file__).with_name("slow_server.py"))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, program, json.dumps(settings), stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        assert process.stdout is not None
-        port = json.loads(await process.stdout.readline())["port"]
-        await asyncio.sleep(SETTLE_SECONDS)
-        yield port, process.pid
-    finally:
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), timeout=15)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+    return serving_child("slow_server.py", settings, settle_seconds=SETTLE_SECONDS)
 
 
 async def _read_until(sock: socket.socket, end: bytes) -> None:
@@ -270,11 +255,6 @@ def _facts(port: int) -> dict[str, int]:
 
 def _resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _options() -> argparse.Namespace:

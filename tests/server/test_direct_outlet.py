@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,10 +10,7 @@ from gqlink.server.direct_outlet import DirectOutlet
 from gqlink.server.frame_bytes import PONG, close_frame, control_frame, text_frame
 from gqlink.server.loop_turn import LoopTurn
 from gqlink.server.statistics import Meter
-from server.eventually import eventually, turns
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
+from server.eventually import eventually, goes_on, turns
 
 
 class Line(asyncio.Transport):
@@ -118,16 +114,6 @@ class Bench:
 def text(length: int = 10) -> Text:
     """Make a frame that has so many bytes on the wire."""
     return Text(b"x" * (length - 2))
-
-
-def goes_on(wait: Coroutine[object, object, None]) -> bool:
-    """Tell whether a wait is over before it has begun."""
-    try:
-        wait.send(None)
-    except StopIteration:
-        return True
-    wait.close()
-    return False
 
 
 async def test_what_one_turn_says_leaves_in_one_write() -> None:

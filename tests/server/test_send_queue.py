@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -9,10 +9,7 @@ from gqlink.protocol import Close, Text
 from gqlink.server import Limits, send_queue
 from gqlink.server.send_queue import SendQueue
 from gqlink.server.statistics import Meter
-from server.eventually import eventually, turns
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
+from server.eventually import eventually, goes_on, turns
 
 LIMITS = Limits(send_buffer_bytes=100, stall_seconds=0.05)
 
@@ -150,16 +147,6 @@ async def test_nothing_is_executed_for_a_client_that_is_stuck() -> None:
         wire.open.set()
         await waiting
     assert [len(each) for each in wire.taken] == [60, 40, 1]
-
-
-def goes_on(wait: Coroutine[Any, Any, None]) -> bool:
-    """Tell whether a wait is over before it has begun."""
-    try:
-        wait.send(None)
-    except StopIteration:
-        return True
-    wait.close()
-    return False
 
 
 async def test_a_client_that_reads_has_the_whole_buffer() -> None:
