@@ -1,6 +1,7 @@
 """Access tokens of our own: signed, read back, and remembered until they expire.
 
-PyJWT does the base64 and the signature (JWS, RFC 7515). Everything that a signature does not say is checked here,
+PyJWT does the base64 and the signature (JWS, RFC 7515); a token that begins as a genuine one did is not taken apart by
+it once more, and its key is not looked at again. Everything that a signature does not say is checked here,
 against a `now` that comes in: PyJWT's own checks look at the wall clock, and some of them forgive.
 """
 
@@ -8,7 +9,9 @@ from __future__ import annotations
 
 import json
 import secrets
+from binascii import a2b_base64, b2a_base64
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import jwt
@@ -19,7 +22,9 @@ from gqlink.auth.token import MAX_TOKEN_BYTES, Token
 from gqlink.errors import InvalidToken, TokenExpired
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from jwt.algorithms import Algorithm
 
     from gqlink.auth.identity import Identity
 
@@ -30,6 +35,9 @@ _TYPE: Final = "at+jwt"
 _TYPES: Final = frozenset({_TYPE, f"application/{_TYPE}"})
 # They let a token bring its own key, or change how it is read (RFC 7515, section 4.1; RFC 7797).
 _REFUSED_HEADERS: Final = ("jwk", "jku", "x5u", "x5c", "crit", "b64")
+
+_TO_BASE64: Final = bytes.maketrans(b"-_", b"+/")
+_FROM_BASE64: Final = bytes.maketrans(b"+/", b"-_")
 
 # A header of ours is one text for each key; others that sign with it may write theirs in some other way.
 _MOST_HEADS: Final = 64
@@ -79,8 +87,8 @@ class TokenSigner:
         """
         self._keys = key_ring(keys)
         self._verified: OrderedDict[bytes, Verified] = OrderedDict()
-        self._known_heads: dict[str, SigningKey] = {}
-        """The headers of genuine tokens, in base64, which are few, and the key that each of them names."""
+        self._known_heads: dict[str, Callable[[bytes, bytes], bool]] = {}
+        """The headers of genuine tokens, in base64, which are few, and how each of them says that it is signed."""
 
     def issue(
         self,
@@ -164,16 +172,28 @@ class TokenSigner:
         if len(text) > MAX_TOKEN_BYTES or not text.isascii():
             raise InvalidToken(f"longer than {MAX_TOKEN_BYTES} bytes, or not ASCII")
         head, _, _ = text.partition(".")
+        verify = self._known_heads.get(head)
+        payload = None if verify is None else _signed_payload(text, verify)
+        if payload is None:
+            payload = self._decode(text, head)
+        return read_claims(payload, issuer=self.issuer, audience=self.audience)
+
+    def _decode(self, text: str, head: str) -> bytes:
         try:
-            key = self._known_heads.get(head) or self._key_for(self._jws.get_unverified_header(text))
+            key = self._key_for(self._jws.get_unverified_header(text))
             payload: bytes = self._jws.decode(text, key.secret, algorithms=[key.algorithm])
         except jwt.PyJWTError as exc:
             # Only the kind of fault: its message and its cause may hold parts of the token.
             raise InvalidToken(f"not a token of ours ({type(exc).__name__})") from None
         # Only now that the signature has been verified, so that nobody else has a say in what is remembered.
-        if head not in self._known_heads and len(self._known_heads) < _MOST_HEADS:
-            self._known_heads[head] = key
-        return read_claims(payload, issuer=self.issuer, audience=self.audience)
+        if len(self._known_heads) < _MOST_HEADS:
+            self._known_heads[head] = self._verifier(key)
+        return payload
+
+    def _verifier(self, key: SigningKey) -> Callable[[bytes, bytes], bool]:
+        algorithm = self._jws.get_algorithm_by_name(key.algorithm)
+        prepared = algorithm.prepare_key(key.secret)
+        return partial(_verify, algorithm, prepared)
 
     def _key_for(self, header: Mapping[str, object]) -> SigningKey:
         """Choose the key by the header's word, and let the key say which algorithm; never the other way round."""
@@ -195,3 +215,31 @@ def _positive(lifetime: float) -> float:
     if not lifetime > 0:
         raise ValueError("a lifetime is a positive number of seconds")
     return lifetime
+
+
+def _verify(algorithm: Algorithm, key: object, signed: bytes, signature: bytes) -> bool:
+    return bool(algorithm.verify(signed, key, signature))
+
+
+def _signed_payload(text: str, verify: Callable[[bytes, bytes], bool]) -> bytes | None:
+    """Return the payload of a token if it is genuine and written in the one right way; what is not has to be looked at.
+
+    Args:
+        text: ASCII, and with a dot in it.
+        verify: Told what is signed, and the signature.
+    """
+    signed, _, signature = text.encode().rpartition(b".")
+    said = signed.rpartition(b".")[2]
+    payload, signature_bytes = _from_base64url(said), _from_base64url(signature)
+    if payload is None or signature_bytes is None or signed.count(b".") != 1:
+        return None
+    return payload if verify(signed, signature_bytes) else None
+
+
+def _from_base64url(text: bytes) -> bytes | None:
+    """Read base64url without padding (RFC 7515, section 2); None for what is written in another way."""
+    try:
+        read = a2b_base64(text.translate(_TO_BASE64) + b"==")  # what is too much of it is ignored
+    except ValueError:
+        return None
+    return read if b2a_base64(read, newline=False).rstrip(b"=").translate(_FROM_BASE64) == text else None
