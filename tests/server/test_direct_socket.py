@@ -152,9 +152,9 @@ async def test_a_flood_leaves_the_rest_of_its_segment_unread(world: World) -> No
     """1008, and the connection ends at once."""
     line, socket = attached(world, NEWER, limits=Limits(messages_per_second=5))
     line.bring(frame(PING, b"") * 1000)
+    await eventually(lambda: line.over)  # where the machine is busy, others have a turn in between
     assert 20 <= line.taken.count(b"\x8a\x00") <= 25  # time passes, and makes room for one more
     assert b"\x03\xf0Too many messages" in line.taken
-    assert line.over
     await turns()
     assert socket.is_gone
 

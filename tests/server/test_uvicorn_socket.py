@@ -21,7 +21,7 @@ from gqlink.server.listener import SocketListener
 from gqlink.server.uvicorn_socket import DirectWebSocket
 from server.eventually import eventually, turns
 from server.peer import NEWER, member, peer
-from server.raw import CLOSE, PING, PONG, TEXT, connected, dialled, frame, let_in, starting
+from server.raw import CLOSE, PING, PONG, TEXT, RawSocket, connected, dialled, frame, let_in, starting
 from server.shared_world import SharedWorld
 from serving import DIRECT, PLAIN, by_way_of, serving
 
@@ -82,9 +82,9 @@ async def test_an_idle_socket_has_neither_a_task_nor_a_queue(world: World) -> No
     made: list[weakref.ref[Any]] = []
 
     class Watched(DirectWebSocket):
-        def handle_connect(self, event: Any) -> None:
-            super().handle_connect(event)
-            made.extend(weakref.ref(one) for one in (self, self.queue, self.response))
+        def attach(self, *arguments: Any, **named: Any) -> bool:
+            made.append(weakref.ref(self))
+            return super().attach(*arguments, **named)
 
     async with serving(app, ws=Watched) as authority, AsyncExitStack() as stack:
         await stack.enter_async_context(let_in(authority, NEWER))
@@ -97,7 +97,7 @@ async def test_an_idle_socket_has_neither_a_task_nor_a_queue(world: World) -> No
         # The clients' ends are in this event loop, too, and have no tasks either.
         assert len(asyncio.all_tasks()) == tasks
         gc.collect()
-        assert len(made) == 3000
+        assert len(made) == 1000
         assert [ref() for ref in made if ref() is not None] == []
         assert len(sockets_of(app)) == 1000
     await eventually(lambda: app._host.admission.sockets == 0)
@@ -121,6 +121,9 @@ async def test_a_socket_leaves_nothing_to_the_collector() -> None:
         without_collector.callback(gc.enable)
         gc.disable()
         gc.collect()
+        # What is left of a test before this one is none of this one's.
+        without_collector.callback(gc.unfreeze)
+        gc.freeze()
         await subscribe(2)
         without_collector.callback(gc.garbage.clear)
         without_collector.callback(gc.set_debug, 0)
@@ -449,3 +452,106 @@ async def test_a_burst_of_one_client_leaves_others_their_turn(world: World, dial
         assert app.statistics().messages_sent < 100
         for _ in bad:
             assert (await busy.message())["type"] == "error"
+
+
+async def answer_of(raw: RawSocket, authority: str) -> tuple[int, dict[str, str]]:
+    """Shake hands; return the status and the fields of the answer."""
+    raw.ask_for_upgrade(authority, subprotocol="soap")
+    first, *lines = (await raw.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
+    return int(first.split()[1]), {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+
+
+async def test_an_application_may_answer_the_handshake_in_every_way() -> None:
+    """Fields of its own, a refusal, a status, a failure: all of it is uvicorn's, as without us."""
+    doing: list[str] = ["accept"]
+
+    async def moody(_scope: Scope, receive: Receive, send: Send) -> None:
+        assert (await receive())["type"] == "websocket.connect"
+        match doing[-1]:
+            case "accept":
+                await send({"type": "websocket.accept", "subprotocol": "soap", "headers": [(b"x-mood", b"good")]})
+            case "close":
+                await send({"type": "websocket.close"})
+            case "answer":
+                await send({"type": "websocket.http.response.start", "status": 418, "headers": [(b"x-mood", b"bad")]})
+                await send({"type": "websocket.http.response.body", "body": b"no"})
+            case "fail":
+                raise RuntimeError("a bad day")
+
+    async with serving(moody, lifespan="off") as authority:
+        async with dialled(authority) as raw:
+            status, fields = await answer_of(raw, authority)
+            assert (status, fields["x-mood"], fields["sec-websocket-protocol"]) == (101, "good", "soap")
+        for mood, expected in (("close", 403), ("answer", 418), ("fail", 500), ("nothing", 500)):
+            doing.append(mood)
+            async with dialled(authority) as raw:
+                status, fields = await answer_of(raw, authority)
+                assert status == expected
+                assert fields.get("x-mood") == ("bad" if mood == "answer" else None)
+
+
+async def test_what_was_accepted_in_one_go_is_uvicorns_when_the_application_stays() -> None:
+    """Pings, messages both ways, and the close at a stop of the server."""
+
+    async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": "soap"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"]})
+
+    async with AsyncExitStack() as stack:
+        async with serving(echo, lifespan="off", ws_ping_interval=0.1) as authority:
+            raw = await stack.enter_async_context(dialled(authority))
+            status, fields = await answer_of(raw, authority)
+            assert (status, fields["sec-websocket-protocol"], fields["server"]) == (101, "soap", "uvicorn")
+            assert (await raw.receive())[0] == PING
+            raw.send("hello")
+            while (answer := await raw.receive())[0] == PING:
+                pass
+            assert answer == (TEXT, b'"hello"')
+        while (answer := await raw.receive())[0] == PING:
+            pass
+        assert answer[1][:2] == (1012).to_bytes(2, "big")
+
+
+async def test_a_stop_during_the_handshake_is_answered() -> None:
+    """With 500, as uvicorn does it."""
+    entered = asyncio.Event()
+
+    async def slow(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        entered.set()
+        await asyncio.sleep(0.2)
+
+    async with AsyncExitStack() as stack:
+        async with serving(slow, lifespan="off") as authority:
+            raw = await stack.enter_async_context(dialled(authority))
+            raw.ask_for_upgrade(authority, subprotocol="soap")
+            await entered.wait()
+        assert (await raw.reader.readline()).split()[1] == b"500"
+
+
+async def test_who_has_come_is_written_down_as_by_uvicorn(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where it is asked for."""
+    async with serving(world.app(), log_level="info") as authority, let_in(authority, NEWER):
+        pass
+    assert capsys.readouterr().err.count('"WebSocket /graphql" [accepted]') == 1
+
+
+async def test_who_does_not_read_during_the_handshake_is_served_when_they_do(world: World) -> None:
+    """What uvicorn knows of a full buffer, it learns here too."""
+    app = world.app()
+    made: list[DirectWebSocket] = []
+
+    class Watched(DirectWebSocket):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            made.append(self)
+            super().connection_made(transport)
+
+        async def send(self, message: Any) -> None:
+            self.pause_writing()
+            self.loop.call_later(0.01, self.resume_writing)
+            await super().send(message)
+
+    async with serving(app, ws=Watched) as authority, member(authority, NEWER) as client:
+        assert await client.is_well()
+        assert len(made) == 1

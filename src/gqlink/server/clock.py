@@ -33,14 +33,14 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The running event loop's time, and the machine's."""
+    """The event loop's time, and the machine's.
 
-    # Asked for every frame, so without a call around it.
+    It is the loop's clock that `now` reads, and not the loop, whose own copy stands still within a turn on uvloop.
+    """
+
+    # Asked for every frame, so without a call around them.
+    now = staticmethod(time.monotonic)
     wall = staticmethod(time.time)
-
-    def now(self) -> float:
-        """Return the event loop's time, in seconds."""
-        return asyncio.get_running_loop().time()
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` from the event loop when `now` reaches `when`."""

@@ -108,7 +108,7 @@ class DirectSocket(asyncio.Protocol):
         self._reader = reader
         self._place = place
         self._outlet = DirectOutlet(transport, server.turn, limits=host.limits, meter=host.meter)
-        self._bounds = FrameBounds(host.limits.messages_per_second, now=asyncio.get_running_loop().time())
+        self._bounds = FrameBounds(host.limits.messages_per_second, now=time.monotonic())
         self._listener = listen(self._outlet)
         self.awaited: bytes | None = None
         self.is_deaf = False
@@ -259,7 +259,7 @@ class DirectSocket(asyncio.Protocol):
         """Count a frame; one too many ends the connection, and what is left of the segment says nothing."""
         if self._transport.is_closing():
             return False
-        if self._bounds.may_come(asyncio.get_running_loop().time()):
+        if self._bounds.may_come(time.monotonic()):
             return True
         self._reader.close()
         self._listener.close(CloseCode.POLICY_VIOLATION, "Too many messages")

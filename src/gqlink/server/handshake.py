@@ -8,6 +8,7 @@ from sys import intern
 from typing import TYPE_CHECKING, ClassVar, Final
 from weakref import WeakValueDictionary
 
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from gqlink.auth import Credentials, credentials_from_http
@@ -17,7 +18,6 @@ from gqlink.server.transport import Transport
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from starlette.datastructures import Headers
     from starlette.types import Scope
 
     from gqlink.server.host import Host
@@ -32,10 +32,10 @@ _PREFLIGHTED = ("graphql-require-preflight", "apollo-require-preflight", "x-requ
 
 def refusal_of(host: Host, scope: Scope) -> Refusal | None:
     """Say why a request or handshake does not get in, and count it; None when it does."""
-    request = HTTPConnection(scope)
-    cookie = host.cookie is not None and host.cookie in request.cookies
-    cookie = cookie and not _is_deliberate(scope, request.headers)
-    refusal = host.doorkeeper.refusal(request.headers, cookie=cookie)
+    headers = _HeaderTable(scope)
+    cookie = host.cookie is not None and host.cookie in HTTPConnection(scope).cookies
+    cookie = cookie and not _is_deliberate(scope, headers)
+    refusal = host.doorkeeper.refusal(headers, cookie=cookie)
     if refusal is not None:
         host.meter.turned_away(scope["type"], status=refusal.status)
     return refusal
@@ -61,9 +61,9 @@ def credentials_of(host: Host, scope: Scope) -> Credentials:
     Raises:
         MalformedCredentials: It cannot be read, or two explicit ones disagree.
     """
-    request = HTTPConnection(scope)
-    cookie = None if host.cookie is None else request.cookies.get(host.cookie)
-    return credentials_from_http(authorization=request.headers.getlist("authorization"), cookie=cookie)
+    cookie = None if host.cookie is None else HTTPConnection(scope).cookies.get(host.cookie)
+    said = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+    return credentials_from_http(authorization=said, cookie=cookie)
 
 
 def facts_of(scope: Scope, *, socket: int | None = None, subprotocol: str | None = None) -> Transport:
@@ -90,6 +90,24 @@ def peer_of(scope: Scope) -> str | None:
     """Return the peer's address, such as "127.0.0.1:50312"; None where the server does not tell."""
     client = scope.get("client")
     return None if client is None else f"{client[0]}:{client[1]}"
+
+
+class _HeaderTable(Headers):
+    """The headers of a scope, gone through once for all that is asked of them.
+
+    Args:
+        scope: Theirs.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(raw=scope["headers"])
+        self._table: dict[bytes, list[bytes]] = {}
+        for name, value in scope["headers"]:
+            self._table.setdefault(name, []).append(value)
+
+    def getlist(self, key: str) -> list[str]:
+        """Return all values of a name."""
+        return [value.decode("latin-1") for value in self._table.get(key.lower().encode("latin-1"), ())]
 
 
 class _Headers(Mapping[str, str]):

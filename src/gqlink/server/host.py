@@ -9,7 +9,7 @@ from gqlink.protocol import CloseCode, ConnectionLimits
 from gqlink.server.admission import Admission
 from gqlink.server.deadlines import Deadlines
 from gqlink.server.expiry import ExpiryWatch
-from gqlink.server.logbook import Throttle, log_event
+from gqlink.server.logbook import Throttle, is_logged, log_event
 from gqlink.server.sharing import Sharing
 from gqlink.server.statistics import known_reason
 from gqlink.server.tasks import TaskSet
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gqlink.server.revocations import Revocations
     from gqlink.server.speaker import Speaker
     from gqlink.server.statistics import Meter, ServerStatistics
-    from gqlink.server.transport import SocketEvent, Transport
+    from gqlink.server.transport import SocketEvent, SocketStep, Transport
 
 __all__ = ("Host",)
 
@@ -136,12 +136,16 @@ class Host:
         streams, operations = len(self.listeners) - sockets, self.meter.running.total()
         return self.meter.read(sockets=sockets, streams=streams, operations=operations)
 
-    def notify(self, event: SocketEvent) -> None:
-        """Count it and tell the application; what that does wrong there is its own business, and logged."""
-        if event.kind == "opened":
+    def count_step(self, kind: SocketStep, *, code: int | None) -> bool:
+        """Count a step in the life of a socket; return whether anybody wants to know more of it, see `notify`."""
+        if kind == "opened":
             self.meter.sockets_opened += 1
-        elif event.kind == "closed":
-            self.meter.closed[event.code or CloseCode.ABNORMAL] += 1
+        elif kind == "closed":
+            self.meter.closed[code or CloseCode.ABNORMAL] += 1
+        return self._on_socket_event is not None or is_logged(_SOCKET_EVENTS[kind])
+
+    def notify(self, event: SocketEvent) -> None:
+        """Tell the log and the application; what that does wrong there is its own business, and logged."""
         _log_socket(event)
         if self._on_socket_event is None:
             return

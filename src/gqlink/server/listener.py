@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from gqlink.server.host import Host
     from gqlink.server.results import SharedResult
     from gqlink.server.running import Running
-    from gqlink.server.transport import Transport
+    from gqlink.server.transport import SocketStep, Transport
 
 __all__ = ("TURN_COST", "TURN_SECONDS", "Outlet", "SocketListener")
 
@@ -435,11 +435,13 @@ class SocketListener(Speaker):
         if self._connection.phase is not Phase.CLOSED:
             self._set_timer()  # a timer may come a hair too early
 
-    def _notify(self, kind: str, *, code: int | None = None, reason: str = "") -> None:
+    def _notify(self, kind: SocketStep, *, code: int | None = None, reason: str = "") -> None:
+        if not self._host.count_step(kind, code=code):
+            return  # as of most: whoever serves ten thousand sockets writes down no step of theirs
         self._host.notify(
             SocketEvent(
                 socket=self._transport.socket or 0,
-                kind=kind,  # type: ignore[arg-type] # the five words stand in this file
+                kind=kind,
                 identity=self._identity,
                 client=self._transport.client,
                 subprotocol=self._transport.subprotocol,

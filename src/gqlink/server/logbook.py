@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gqlink.server.clock import Clock
 
-__all__ = ("EVENT_LEVELS", "LogEvent", "Throttle", "log_event")
+__all__ = ("EVENT_LEVELS", "LogEvent", "Throttle", "is_logged", "log_event")
 
 _log: Final = logging.getLogger("gqlink.server")
 
@@ -79,6 +79,11 @@ EVENT_LEVELS: Final[Mapping[LogEvent, int]] = {
     "workers_apart": logging.WARNING,
 }
 """How much each matters, unless a record says otherwise."""
+
+
+def is_logged(event: LogEvent) -> bool:
+    """Tell whether a record of such an event would be written."""
+    return _log.isEnabledFor(EVENT_LEVELS[event])
 
 
 def log_event(

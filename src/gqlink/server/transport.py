@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from gqlink.auth import ANONYMOUS, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ("Context", "SocketEvent", "Transport")
+__all__ = ("Context", "SocketEvent", "SocketStep", "Transport")
+
+
+SocketStep: TypeAlias = Literal["opened", "acknowledged", "renewed", "refused", "closed"]
+"""See `SocketEvent`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class SocketEvent:
     """
 
     socket: int
-    kind: Literal["opened", "acknowledged", "renewed", "refused", "closed"]
+    kind: SocketStep
     identity: Identity = ANONYMOUS
     client: str | None = None
     subprotocol: str | None = None
