@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from contextvars import ContextVar
 
-from gqlink.server.tasks import TaskSet, is_ending, wait_for_tasks
+import pytest
+
+from gqlink.server.tasks import TaskSet, in_a_task, is_ending, wait_for_tasks
 from server.eventually import turns
 
-if TYPE_CHECKING:
-    import pytest
+mark: ContextVar[str] = ContextVar("mark", default="")
 
 
 async def fail() -> None:
@@ -138,3 +139,114 @@ async def test_a_task_knows_whether_it_was_asked_to_end() -> None:
     tasks.cancel_all()
     await wait_for_tasks(tasks.tasks, seconds=5)
     assert known == [False, True]
+
+
+async def test_what_waits_for_nothing_needs_no_task() -> None:
+    """It is over when `begin` returns, in a context of its own."""
+    tasks = TaskSet()
+    done: list[str] = []
+
+    async def work() -> None:
+        mark.set("inner")
+        await in_own_task_or_not(done)
+
+    async def in_own_task_or_not(said: list[str]) -> None:
+        said.append("done")
+
+    mark.set("outer")
+    assert tasks.begin(work(), name="work") is None
+    assert (done, len(tasks), mark.get()) == (["done"], 0, "outer")
+
+
+@pytest.mark.parametrize("in_between", [False, True])
+async def test_what_waits_goes_on_in_a_task(*, in_between: bool) -> None:
+    """Of the set, in the same context; before it awaits what is somebody else's it may ask for one."""
+    tasks = TaskSet()
+    gate = asyncio.Event()
+    seen: list[object] = []
+    own = asyncio.current_task()
+
+    async def work() -> None:
+        mark.set("inner")
+        if in_between:
+            await in_a_task()
+            seen.append(asyncio.current_task() is not own)
+            await in_a_task()  # it is in one
+        await gate.wait()
+        seen.append((mark.get(), asyncio.current_task() is task))
+
+    mark.set("outer")
+    task = tasks.begin(work(), name="work")
+    assert task is not None
+    assert tasks.tasks == {task}
+    assert task.get_name() == "work"
+    assert not seen
+    await turns()
+    gate.set()
+    await task
+    assert seen == [True, ("inner", True)] if in_between else [("inner", True)]
+    assert mark.get() == "outer"
+    await turns(1)
+    assert len(tasks) == 0
+
+
+async def test_a_first_step_that_fails_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """As a task is that fails."""
+    tasks = TaskSet()
+    assert tasks.begin(fail(), name="the one") is None
+    assert "task the one failed" in caplog.text
+    assert "it broke" in caplog.text
+
+
+async def test_a_first_step_that_cancels_itself_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    """And nobody complains."""
+
+    async def work() -> None:
+        raise asyncio.CancelledError
+
+    assert TaskSet().begin(work(), name="the one") is None
+    assert not caplog.records
+
+
+@pytest.mark.filterwarnings("error")
+async def test_a_cancellation_before_the_task_takes_effect_where_it_waits() -> None:
+    """So that a coroutine that was made begins, and Python does not complain of it."""
+    tasks = TaskSet()
+    happened: list[str] = []
+
+    async def inner() -> None:
+        happened.append("began")
+        try:
+            await asyncio.sleep(0)
+        finally:
+            happened.append("ended")
+
+    async def work() -> None:
+        made = inner()
+        await in_a_task()
+        await made
+
+    task = tasks.begin(work(), name="work")
+    assert task is not None
+    tasks.cancel(task)
+    await wait_for_tasks([task], seconds=5)
+    assert task.cancelled()
+    assert happened == ["began", "ended"]
+
+
+async def test_what_waits_is_told_of_what_it_waits_for() -> None:
+    """Also of what that raises."""
+    future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    said: list[str] = []
+
+    async def work() -> None:
+        try:
+            await future
+        except ValueError as exc:
+            said.append(str(exc))
+
+    task = TaskSet().begin(work(), name="work")
+    assert task is not None
+    future.set_exception(ValueError("no"))
+    await task
+    assert said == ["no"]

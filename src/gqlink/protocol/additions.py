@@ -152,6 +152,8 @@ def request_extensions(after: str | None = None) -> dict[str, object]:
 
 def read_cursor_request(extensions: Mapping[str, object] | None) -> CursorRequest | None:
     """Return what a subscriber says about cursors; None where it did not ask for any, or not legibly."""
+    if not extensions:
+        return None  # as nearly always
     request = _read(extensions, CursorRequest)
     return request if request is not None and (request.cursor or request.after is not None) else None
 

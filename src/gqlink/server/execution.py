@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterable
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -24,15 +24,17 @@ from gqlink.protocol import position_extensions
 from gqlink.pubsub import Stream
 from gqlink.server.cursors import PlacedEvent, open_stream
 from gqlink.server.documents import Documents, InvalidDocument, is_mutation
-from gqlink.server.executor import OperationExecutor, Unbegun
+from gqlink.server.event_source import EventSource
+from gqlink.server.executor import OperationExecutor, Unbegun, untie
 from gqlink.server.operation import Operation, Source, close_source
 from gqlink.server.results import EventResult, RequestError, SharedResult, encode_result, start_payload
-from gqlink.server.tasks import is_ending
+from gqlink.server.tasks import in_a_task, is_ending
 from gqlink.server.time_bound import OutOfTime, within
 from gqlink.server.variable_limits import check_variables
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+    from types import TracebackType
 
     from graphql import GraphQLSchema
 
@@ -68,6 +70,31 @@ def _no_objection(_event: object) -> None:
     """Let every event be executed."""
 
 
+class _Reporting:
+    """See `Execution.reporting`; it holds nothing, so that one is enough for all.
+
+    Args:
+        errors: What clients may read of errors.
+    """
+
+    __slots__ = ("_errors",)
+
+    def __init__(self, errors: ErrorFormatter) -> None:
+        self._errors = errors
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if exc is None or isinstance(exc, RequestError | SubscriberLagging):
+            return
+        is_accident = isinstance(exc, asyncio.CancelledError) and not is_ending()
+        if isinstance(exc, Exception) or is_accident:
+            raise RequestError([self._errors.format(exc)]) from exc
+
+
 class Execution:
     """Runs the operations of one schema.
 
@@ -92,6 +119,8 @@ class Execution:
         self._limits = limits
         self._errors = errors
         self._debug = debug
+        self.reporting = _Reporting(errors)
+        """A context manager that makes a `RequestError` of whatever an application's source does."""
         self.documents = Documents(schema, limits=limits, debug=debug, introspection=introspection)
 
     def prepare(self, request: Request) -> Operation:
@@ -177,11 +206,11 @@ class Execution:
         Raises:
             RequestError: Variables cannot be coerced, or the subscription does not begin.
         """
-        with self.reporting():
-            executor, source = await self._within_time(self._subscribe(operation, context, present))
+        with self.reporting:
+            source = await self._within_time(self._subscribe(operation, context, present))
             if not isinstance(source, AsyncIterable):
                 raise RequestError(self._errors.format_all(_errors_of(source)))
-            return Source(operation, executor, source)
+            return Source(operation, source)
 
     def shared(
         self, operation: Operation, context: Callable[[], object]
@@ -244,44 +273,32 @@ class Execution:
             RequestError: The source fails.
             SubscriberLagging: The events came faster than they were taken, or their topic was reset.
         """
-        with self.reporting():
+        with self.reporting:
+            executor = self._executor(source.operation, None)
             async with self._listening(source.events, source.wanted) as iterator:
                 async for item in iterator:
                     event = item if isinstance(item, PlacedEvent) else PlacedEvent(item)
                     if event.is_start:
                         yield EventResult(start_payload(event.position), None, is_event=False)
                     else:
-                        yield EventResult(
-                            await self._event(source.executor, event, context, present, check), event.data
-                        )
-
-    @contextmanager
-    def reporting(self) -> Iterator[None]:
-        """Make a `RequestError` of whatever an application's source does."""
-        try:
-            yield
-        except (RequestError, SubscriberLagging):
-            raise
-        except (Exception, asyncio.CancelledError) as exc:
-            if isinstance(exc, asyncio.CancelledError) and is_ending():
-                raise
-            raise RequestError([self._errors.format(exc)]) from exc
+                        yield EventResult(await self._event(executor, event, context, present, check), event.data)
 
     async def _subscribe(
         self, operation: Operation, context: Callable[[], object], present: Callable[[], object]
-    ) -> tuple[Executor[object], object]:
+    ) -> object:
         """Find the source of events, for one and the same from beginning to end; the caller bounds the time."""
 
-        async def execute() -> tuple[Executor[object], object]:
+        async def execute() -> object:
             somebody = present()
-            executor = self._executor(operation, await _settle(context()))
+            built = await _settle(context())
             if present() is not somebody:
                 raise _SomebodyElse
-            source = await _settle(create_source_event_stream(executor))
+            known = self._event_source(operation)
+            source = await (self._open(operation, built) if known is None else _settle(known.open(built)))
             if present() is not somebody:
                 await close_source(source)
                 raise _SomebodyElse
-            return executor, source
+            return source
 
         return await _execute_for_one(execute, present)
 
@@ -387,6 +404,22 @@ class Execution:
             finally:
                 await close_source(source)
 
+    async def _open(self, operation: Operation, context: object) -> object:
+        executor = self._executor(operation, context)
+        try:
+            return await _settle(create_source_event_stream(executor))
+        finally:
+            untie(executor)
+
+    def _event_source(self, operation: Operation) -> EventSource | None:
+        """Return where a subscription's events come from, where that is the same for everybody but for the context."""
+        fields = operation.fields
+        if fields is None or operation.request.variables:
+            return None
+        if fields.event_source is None:
+            fields.event_source = EventSource.of(self._executor(operation, None))
+        return fields.event_source
+
     def _executor(self, operation: Operation, context: object) -> Executor[object]:
         built = OperationExecutor.build(
             self._schema,
@@ -454,4 +487,7 @@ async def _execute_event(
 
 
 async def _settle(value: Awaitable[T] | T) -> T:
-    return await value if inspect.isawaitable(value) else value
+    if not inspect.isawaitable(value):
+        return value
+    await in_a_task()
+    return await value

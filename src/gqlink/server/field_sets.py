@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from graphql import DocumentNode, GraphQLSchema, SelectionNode
     from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 
+    from gqlink.server.event_source import EventSource
+
 __all__ = ("FieldSet", "KnownFields", "is_constant")
 
 _MOST_FIELD_SETS: Final = 64
@@ -89,10 +91,12 @@ class KnownFields:
         shared: Whether they are the same for every execution.
     """
 
-    __slots__ = ("_below", "_root", "shared")
+    __slots__ = ("_below", "_root", "event_source", "shared")
 
     def __init__(self, *, shared: bool) -> None:
         self.shared = shared
+        self.event_source: EventSource | None = None
+        """Of a subscription, where nobody sends variables; None until somebody has asked for it."""
         self._root: FieldSet | None = None
         self._below: dict[tuple[GraphQLObjectType, int], tuple[FieldDetailsList, FieldSet]] = {}
 

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from gqlink.errors import SubscriberLagging
 from gqlink.protocol import EventPosition
+from gqlink.pubsub import MemoryBroker
 from gqlink.server.results import start_payload
+from gqlink.server.tasks import in_a_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from gqlink.pubsub import Position, Stream
+    from gqlink.pubsub import Position, Stream, Topic
     from gqlink.server.broadcast import Lane
     from gqlink.server.cursors import CursorCodec
     from gqlink.server.observing import Observation, OperationWatch
@@ -133,7 +135,7 @@ class Following:
         if wanted is not None:
             self._cursors = group.cursors
         after = stream.after if wanted is None or wanted.after is None else group.cursors.read(wanted.after)
-        joined_at = await stream.topic.broker.position(stream.topic.name)
+        joined_at = await _position(stream.topic)
         if after is None:
             self._start(joined_at, recovered=False)
         else:
@@ -198,6 +200,7 @@ class Following:
 
     async def _recover(self, group: Group, stream: Stream, *, after: Position, until: Position) -> Position:
         """Get what was missed after one position, until the other; return where it stands then."""
+        await in_a_task()
         async with await stream.topic.broker.subscribe(stream.topic.name, after=after) as missed:
             recovered = missed.position == after
             self._start(missed.position, recovered=recovered)
@@ -262,6 +265,12 @@ class Following:
         self._meter.events_sent += sent
         self._watch.events += sent
         return True
+
+
+async def _position(topic: Topic) -> Position:
+    if type(topic.broker) is not MemoryBroker:  # which waits for nothing
+        await in_a_task()
+    return await topic.broker.position(topic.name)
 
 
 def _is_past(position: Position, mark: Position) -> bool:

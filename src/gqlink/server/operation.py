@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gqlink.protocol import read_cursor_request
-from gqlink.server.executor import untie
 from gqlink.server.requirements import NOTHING_REQUIRED, Requirements
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
-    from graphql import DocumentNode, Executor, OperationDefinitionNode
+    from graphql import DocumentNode, OperationDefinitionNode
 
     from gqlink.protocol import CursorRequest, Request
     from gqlink.server.field_sets import KnownFields
@@ -47,12 +46,10 @@ class Source:
 
     Args:
         operation: The subscription.
-        executor: Executes them for the one who asked.
         events: What the resolver returned.
     """
 
     operation: Operation
-    executor: Executor[object]
     events: AsyncIterable[object]
 
     @property
@@ -61,8 +58,7 @@ class Source:
         return read_cursor_request(self.operation.request.extensions)
 
     async def aclose(self) -> None:
-        """End it, where nobody has begun to iterate it; its executor executes nothing more."""
-        untie(self.executor)
+        """End it, where nobody has begun to iterate it."""
         await close_source(self.events)
 
 

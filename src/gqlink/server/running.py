@@ -18,6 +18,7 @@ from gqlink.server.observing import Observation
 from gqlink.server.policy import PolicyEvent, check_policy
 from gqlink.server.results import RequestError
 from gqlink.server.sharing import group_key
+from gqlink.server.tasks import in_a_task
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -165,7 +166,7 @@ class Runner:
             running, self._socket, meter=host.meter, watch=seen.watch, on_end=self._on_shared_end
         )
         try:
-            with host.execution.reporting():
+            with host.execution.reporting:
                 await running.following.begin(source, stream, join)
         except BaseException:
             running.following.leave("error")
@@ -183,6 +184,7 @@ class Runner:
             self._socket.complete(running)
 
     async def _run_alone(self, running: Running, source: Source, seen: OperationWatch) -> None:
+        await in_a_task()
         check = partial(self._check_event, running)
         events = self._host.execution.results(source, self._context, present=self._present, check=check)
         numbers = itertools.count(1)

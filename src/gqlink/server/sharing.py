@@ -24,6 +24,7 @@ import msgspec
 from gqlink.server.broadcast import LaneFollower, broadcast
 from gqlink.server.cursors import CursorCodec
 from gqlink.server.logbook import log_event
+from gqlink.server.tasks import in_a_task
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -90,7 +91,7 @@ def group_key(operation: Operation, stream: Stream) -> GroupKey | None:
         share_key=stream.share_key,
         query=request.query,
         operation_name=request.operation_name,
-        variables=msgspec.json.encode(request.variables or {}, order="deterministic"),
+        variables=msgspec.json.encode(request.variables, order="deterministic") if request.variables else b"{}",
         requirements=operation.requirements.fingerprint,
     )
 
@@ -211,7 +212,9 @@ class Group:
 
         Then its followers are told why, and need not be told otherwise.
         """
-        await self._listening.wait()
+        if not self._listening.is_set():
+            await in_a_task()
+            await self._listening.wait()
         return not self._ended
 
     async def execute(self, publication: Publication) -> SharedResult:

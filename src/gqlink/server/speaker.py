@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from gqlink.auth import ANONYMOUS
 from gqlink.errors import LoginRequired, PermissionDenied
-from gqlink.server.documents import is_mutation
+from gqlink.server.documents import is_mutation, is_subscription
 from gqlink.server.expiry import Lease
 from gqlink.server.policy import check_policy, question
 from gqlink.server.running import Runner, Running
@@ -199,10 +199,19 @@ class Speaker(ABC):
             return  # the policy's hook has ended it
         running = Running(operation_id, mutation=is_mutation(operation.node), asked=asked)
         self._running[operation_id] = running
-        owner = self._host.mutations if running.mutation else self._tasks
-        running.task = owner.spawn(self._runner.run(running, operation), name=self._name("operation"))
-        self._working[running.task] = running
-        running.task.add_done_callback(self._has_worked)
+        work, name = self._runner.run(running, operation), self._name("operation")
+        if self._host.shared_context is not None and is_subscription(operation.node):
+            # It joins the others in this very step, most likely, and needs no task then.
+            task = self._tasks.begin(work, name=name)
+        else:
+            task = (self._host.mutations if running.mutation else self._tasks).spawn(work, name=name)
+        if task is None:
+            return
+        running.task = task
+        self._working[task] = running
+        task.add_done_callback(self._has_worked)
+        if not running.live:
+            self._cancel(running)  # the first step has ended the socket
 
     def _has_worked(self, task: asyncio.Task[None]) -> None:
         """Take note that an operation's task has ended; the operation goes on without it where it is in a group."""

@@ -11,6 +11,8 @@ import asyncio
 import types
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gqlink.server.tasks import go_on, in_a_task
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
 
@@ -38,6 +40,7 @@ def within(work: Coroutine[Any, Any, T], *, until: float) -> Generator[Any, Any,
         waits_for = work.send(None)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
+    yield from in_a_task()  # a timer belongs to one
     return (yield from _await_until(work, waits_for, until))  # type: ignore[no-any-return]
 
 
@@ -45,26 +48,8 @@ async def _await_until(work: Coroutine[Any, Any, T], waits_for: object, until: f
     deadline = asyncio.timeout_at(until)
     try:
         async with deadline:
-            return await _go_on(work, waits_for)
+            return await go_on(work, waits_for)
     except TimeoutError as exc:
         if deadline.expired():
             raise OutOfTime from exc
         raise
-
-
-@types.coroutine
-def _go_on(work: Coroutine[Any, Any, T], waits_for: object) -> Generator[Any, Any, T]:
-    """Await a coroutine that has begun, and waits for something."""
-    try:
-        while True:
-            try:
-                sent = yield waits_for
-            except GeneratorExit:
-                work.close()
-                raise
-            except BaseException as exc:  # noqa: BLE001 -- whatever it is, it is the coroutine's
-                waits_for = work.throw(exc)
-            else:
-                waits_for = work.send(sent)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
