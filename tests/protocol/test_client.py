@@ -1,5 +1,4 @@
 import json
-from collections import deque
 from functools import partial
 
 import pytest
@@ -423,21 +422,30 @@ def test_a_result_is_taken_at_once(dialect: Dialect) -> None:
 
 @both
 def test_results_are_taken_until_something_else_comes(dialect: Dialect) -> None:
-    """In their order, as many as are wanted, and not what stands behind anything that is none."""
+    """In their order, and not what stands behind anything that is none."""
     client = subscribed(dialect)
     results = [said(dialect, Kind.NEXT, id="1", payload={"data": number}).encode() for number in range(5)]
     ping = b'{"type":"ping"}'
 
-    for other in (None, ping, b"{", b'{"type":"next","id":"2","payload":{}}'):
-        frames: deque[bytes | None] = deque([*results, other, *results])
-        first = client.receive_results(frames, most=3)
-        rest = client.receive_results(frames, most=100)
+    for other in (None, ping, b"{", said(dialect, Kind.NEXT, id="2", payload={}).encode()):
+        frames: list[bytes | None] = [*results, other, *results]
 
-        assert [each.result.data for each in (*first, *rest)] == [0, 1, 2, 3, 4]
-        assert len(first) == 3
-        assert list(frames) == [other, *results]
-        assert client.receive_results(frames, most=100) == []
-    assert client.receive_results(deque(), most=100) == []
+        assert [each.result.data for each in client.receive_results(frames)] == [0, 1, 2, 3, 4]
+        assert client.receive_results(frames[5:]) == []
+    assert client.receive_results([]) == []
+
+
+@both
+def test_results_of_several_operations_are_taken_together(dialect: Dialect) -> None:
+    """Each is asked for whether it is live, also behind one that is."""
+    client = subscribed(dialect)
+    client.subscribe("2", Request("subscription { other }"))
+    frames = [said(dialect, Kind.NEXT, id=each, payload={}).encode() for each in ("1", "2", "2", "1", "3", "1")]
+
+    assert [each.id for each in client.receive_results(frames)] == ["1", "2", "2", "1"]
+
+    client.complete("2")
+    assert [each.id for each in client.receive_results(frames)] == ["1"]
 
 
 @both

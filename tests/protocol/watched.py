@@ -215,10 +215,9 @@ class WatchedServer(Watched):
 
 
 def take_result(client: ClientConnection, text: bytes | str) -> ResultMessage | None:
-    """Offer one frame to the short cut, which takes it out if it has something to say, and else leaves it."""
-    frames: deque[bytes | None] = deque([text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")])
-    taken = client.receive_results(frames, most=1)
-    assert len(taken) + len(frames) == 1
+    """Offer one frame to the short cut, which takes it if it has something to say, and else leaves it."""
+    taken = client.receive_results([text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")])
+    assert len(taken) <= 1
     return taken[0] if taken else None
 
 

@@ -11,7 +11,6 @@ The frames of one read are kept until its last, and then acted on in one go, in 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -31,20 +30,36 @@ class Inbox:
     """The frames of one socket that wait to be acted on, in their order.
 
     Args:
-        turn: Acts on the oldest `SLICE` of `waiting`, and takes them out.
+        turn: Acts on the oldest `SLICE` of what waits, and takes them out.
 
     Attributes:
-        waiting: Oldest first.
+        arrived: What was read last, oldest first; whoever reads adds to it.
     """
 
-    __slots__ = ("_lost", "_transport", "_turn", "waiting")
+    __slots__ = ("_lost", "_transport", "_turn", "_waiting", "arrived")
 
     def __init__(self, turn: Callable[[], None]) -> None:
-        self.waiting: deque[Kept] = deque()
+        self.arrived: list[Kept] = []
+        # What came before that, the oldest last: a read may bring many thousands, and from there it costs little.
+        self._waiting: list[Kept] = []
         self._turn = turn
         self._lost: Callable[[], None] | None = None
         # While there is another turn to come: then it is the one that goes on, and reads nothing.
         self._transport: WSTransport | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting or self.arrived)
+
+    def oldest(self, number: int) -> list[Kept]:
+        """Return the oldest that wait, at most so many, and at least one if there is one; they stay."""
+        if not self._waiting:
+            self._waiting += reversed(self.arrived)
+            self.arrived.clear()
+        return self._waiting[: -number - 1 : -1]
+
+    def take_out(self, number: int) -> None:
+        """Take out so many of those that `oldest` has returned, from the first on."""
+        del self._waiting[-number:]
 
     def act(self, transport: WSTransport) -> None:
         """Act on what waits, as far as others need not have their turn first."""
@@ -65,7 +80,7 @@ class Inbox:
         try:
             self._turn()
         finally:
-            if self.waiting:
+            if self:
                 self._transport = transport
                 transport.underlying_transport.pause_reading()
                 asyncio.get_running_loop().call_soon(self._go_on, transport)

@@ -259,29 +259,38 @@ class Operations:
 
     def results(self, results: Sequence[NextReceived | ResultMessage]) -> bool:
         """Hand results on, oldest first; False when a consumer lags and its operation is over."""
-        by_id, ok = self._by_id, True
+        ok, room = True, 0
+        identifier: str | None = None
+        wait: Callable[[ExecutionResult], None] = _nowhere
         for each in results:
-            carriage, result = by_id.get(each.id), each.result
-            if carriage is None:
-                continue
-            operation = carriage.operation
-            queue = operation.queue
-            if (
-                operation.brief
-                and carriage.asking is None
-                and carriage.crossing is None
-                and result.errors is None
-                and result.extensions is None
-                and len(queue.waiting) < queue.bound
-            ):
+            if each.id != identifier:
+                identifier = each.id
+                room, wait = self._way(identifier)
+            result = each.result
+            if room > 0 and result.errors is None and result.extensions is None:
                 # As nearly always, and without a call: they come by the hundred thousand. `_result` would do no more.
-                operation.answered = True
-                queue.waiting.append(result)
-                if queue.asleep:
-                    queue.wake()
-            else:
+                wait(result)
+                room -= 1
+            elif (carriage := self._by_id.get(identifier)) is not None:
                 ok &= self._result(carriage, result)
+                identifier = None  # whatever has happened there
         return ok
+
+    def _way(self, identifier: str) -> tuple[int, Callable[[ExecutionResult], None]]:
+        """Return how many plain results may wait for an operation's consumer with nothing else to be done, and where.
+
+        The consumer is woken for the first of them already: before it runs, they are there.
+        """
+        carriage = self._by_id.get(identifier)
+        if carriage is None or carriage.asking is not None or carriage.crossing is not None:
+            return 0, _nowhere
+        if not carriage.operation.brief:
+            return 0, _nowhere
+        carriage.operation.answered = True
+        queue = carriage.operation.queue
+        if queue.asleep:
+            queue.wake()
+        return queue.bound - len(queue.waiting), queue.waiting.append
 
     def _result(self, carriage: Carriage, result: ExecutionResult) -> bool:
         operation = carriage.operation
@@ -472,6 +481,10 @@ class Operations:
             operation.continuity.spans.failed(error)
         self.stop(operation)
         operation.queue.finish(error)
+
+
+def _nowhere(_result: ExecutionResult) -> None:
+    raise AssertionError("there is no room")
 
 
 def _name_of(request: Request) -> str:

@@ -52,8 +52,6 @@ __all__ = ("Socket",)
 
 # How long a peer may take to answer our close frame before the TCP connection is cut.
 _CLOSE_SECONDS: Final = 1.0
-# Looked up for every frame: a member of an enumeration costs as much as reading a small message.
-_TEXT: Final = WSMsgType.TEXT
 # A peer that pings and does not read what it gets is owed no more pongs than these (RFC 6455, section 5.5.3).
 _PONG_BACKLOG_BYTES: Final = 65_536
 
@@ -103,7 +101,6 @@ class Socket(WSListener):
         self._message_bytes = message_bytes
         self._transport: WSTransport | None = None
         self._inbox = Inbox(self._turn)
-        self._keep = self._inbox.waiting.append
         self._parts: list[bytes] = []
         self._outgoing: deque[Frame] = deque()
         self._acknowledged_at: float | None = None
@@ -112,6 +109,7 @@ class Socket(WSListener):
         self._cut: asyncio.TimerHandle | None = None
         # Ends with the TCP connection, which every path from here cuts within a second or two.
         self._task: asyncio.Task[None] | None = None
+        self.on_ws_frame = self._reader()  # type: ignore[assignment, method-assign]
 
     @property
     def acknowledged(self) -> bool:
@@ -184,28 +182,40 @@ class Socket(WSListener):
         self._connection.initialise(self.credential.payload)
         self._flush()
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Take one frame; with the last of a read, act on all."""
-        kind = frame.msg_type
-        if transport.is_close_frame_sent and kind != WSMsgType.CLOSE:
-            return  # picows goes on reading after a frame that broke its rules, and after our own close
-        payload = frame.get_payload_as_bytes()
-        self._keep(payload if kind == _TEXT and frame.fin else (kind, frame.fin, payload))
-        if frame.last_in_buffer:
-            self._inbox.act(transport)
+    def _reader(self) -> Callable[[WSTransport, WSFrame], None]:
+        """Return what takes one frame; with the last of a read, it acts on all.
+
+        A function for each socket instead of a method: what it needs is at hand, and it is called by the hundred
+        thousand.
+        """
+        keep, act, text = self._inbox.arrived.append, self._inbox.act, WSMsgType.TEXT
+
+        def on_ws_frame(transport: WSTransport, frame: WSFrame) -> None:
+            kind = frame.msg_type
+            if transport.is_close_frame_sent and kind is not WSMsgType.CLOSE:
+                return  # picows goes on reading after a frame that broke its rules, and after our own close
+            if kind is text and frame.fin:
+                keep(frame.get_payload_as_bytes())
+            else:
+                keep((kind, frame.fin, frame.get_payload_as_bytes()))
+            if frame.last_in_buffer:
+                act(transport)
+
+        return on_ws_frame
 
     def _turn(self) -> None:
         """Act on some of what was read; results, as long as nothing else is between them, in one go."""
-        waiting, left = self._inbox.waiting, SLICE
-        while waiting and left > 0:
-            results = self._connection.receive_results(waiting, most=left) if self._watcher is None else []
+        inbox, left = self._inbox, SLICE
+        while left > 0 and (oldest := inbox.oldest(left)):
+            results = self._connection.receive_results(oldest) if self._watcher is None else []
+            number = len(results) or 1
+            left -= number
+            inbox.take_out(number)
             if results:
-                left -= len(results)
                 self._liveness.heard = True
                 self._on_results(self, results)
                 continue
-            left -= 1
-            kept = waiting.popleft()
+            kept = oldest[0]
             if isinstance(kept, bytes):
                 self._text(kept)
             else:

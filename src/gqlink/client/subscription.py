@@ -106,7 +106,7 @@ class SocketSubscription:
         if waiting:
             # As nearly always, and short: events come by the hundred thousand. `_read` would do no more.
             first = waiting[0]
-            if isinstance(first, ExecutionResult) and first.extensions is None:
+            if type(first) is ExecutionResult and first.extensions is None:
                 waiting.popleft()
                 return Event(first.data, first.errors or ())
         operation = self._begin()

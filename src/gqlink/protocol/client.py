@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 import msgspec
@@ -31,8 +32,7 @@ from gqlink.protocol.messages import (
 from gqlink.protocol.tables import Kind, Phase, Side
 
 if TYPE_CHECKING:
-    from collections import deque
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from gqlink.protocol.dialects import Dialect
     from gqlink.protocol.frames import Event, Request
@@ -69,35 +69,30 @@ class ClientConnection(Connection):
         self._failed: set[str] = set()
         self._result_type = dialect.types[Side.SERVER, Kind.NEXT]
 
-    def receive_results(self, frames: deque[bytes | Other], *, most: int) -> list[ResultMessage]:
+    def receive_results(self, frames: Sequence[bytes | Other]) -> list[ResultMessage]:
         """Take text frames as long as they are results of live operations, and nothing else.
 
         A short cut: of each that it takes, `receive` would have made one `NextReceived` of the same id and result, and
         nothing to send. It saves those most frequent frames a second reading, the table, a list and a call.
 
         Args:
-            frames: Oldest first; what is taken is removed. Text is its payload as it came, in bytes of UTF-8; whatever
-                is no bytes is something else, and not taken.
-            most: How many to take.
+            frames: Oldest first. Text is its payload as it came, in bytes of UTF-8; whatever is neither bytes nor a
+                string is something else, and not taken.
 
         Returns:
-            What was taken, oldest first. Before whatever stands first in `frames` now, `receive` is to be asked.
+            What was taken, oldest first: one message for each frame, from the first on. About the next frame, `receive`
+            is to be asked.
         """
         # An id is live only while the connection is acknowledged, when there is no deadline either.
-        live, wire_type, decode = self._live, self._result_type, RESULT_MESSAGES.decode
+        live, wire_type, known = self._live, self._result_type, None
         taken: list[ResultMessage] = []
-        try:
-            for _ in range(min(len(frames), most)):
-                text = frames[0]
-                if text.__class__ is not bytes:
-                    break
-                message = decode(text)
-                if message.type != wire_type or message.id not in live:
-                    break
-                taken.append(message)
-                frames.popleft()
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            pass  # what is wrong with it is for `receive` to say
+        with suppress(msgspec.DecodeError, UnicodeError, RecursionError, TypeError):
+            # What is wrong with the first that cannot be read is for `receive` to say; what is no text is a TypeError.
+            taken.extend(map(RESULT_MESSAGES.decode, frames))  # type: ignore[arg-type]
+        for place, message in enumerate(taken):
+            if message.type != wire_type or (message.id != known and message.id not in live):
+                return taken[:place]
+            known = message.id
         return taken
 
     def receive(self, text: bytes | str, *, now: float) -> list[Event]:
