@@ -18,6 +18,7 @@ from gqlink.client.ending import Ending
 from gqlink.client.frames import Secrets, conceal
 from gqlink.client.inbox import SLICE, Inbox
 from gqlink.client.liveness import Liveness
+from gqlink.client.reads import bound_reads
 from gqlink.errors import ConnectionClosed, LocalProtocolError
 from gqlink.protocol import (
     AckAddition,
@@ -176,6 +177,7 @@ class Socket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Say `connection_init`, in the same step as the handshake."""
         self._transport = transport
+        bound_reads(transport.underlying_transport)
         self._task = asyncio.get_running_loop().create_task(self._watch(transport), name="gqlink socket")
         if self._watcher:
             self._watcher.opened(self.subprotocol)
