@@ -190,6 +190,8 @@ class Dialler:
 async def _resolve(url: WSParsedURL) -> list[tuple[Any, ...]]:
     """Return the addresses of a host; one that is an address itself needs no thread to look it up."""
     try:
-        return [*tcp.getaddrinfo(url.host, url.port, type=tcp.SOCK_STREAM, flags=tcp.AI_NUMERICHOST)]
+        # In bytes: for a string the first look loads the tables of all scripts that a host name may be written in.
+        numeric = url.host.encode("ascii", "replace")
+        return [*tcp.getaddrinfo(numeric, url.port, type=tcp.SOCK_STREAM, flags=tcp.AI_NUMERICHOST)]
     except tcp.gaierror:
         return [*await asyncio.get_running_loop().getaddrinfo(url.host, url.port, type=tcp.SOCK_STREAM)]
