@@ -53,7 +53,7 @@ class Inbox:
     def oldest(self, number: int) -> list[Kept]:
         """Return the oldest that wait, at most so many, and at least one if there is one; they stay."""
         if not self._waiting:
-            self._waiting += reversed(self.arrived)
+            self._waiting = self.arrived[::-1]
             self.arrived.clear()
         return self._waiting[: -number - 1 : -1]
 

@@ -105,10 +105,12 @@ class SocketSubscription:
         waiting = self._waiting
         if waiting:
             # As nearly always, and short: events come by the hundred thousand. `_read` would do no more.
-            first = waiting[0]
-            if type(first) is ExecutionResult and first.extensions is None:
-                waiting.popleft()
-                return Event(first.data, first.errors or ())
+            first = waiting.popleft()
+            if type(first) is ExecutionResult:
+                if first.extensions is None:
+                    return Event(first.data, first.errors or ())
+                return self._take(self._begin(), first)
+            waiting.appendleft(first)
         operation = self._begin()
         found = self._next_caught(operation)
         while found is None:
@@ -144,13 +146,18 @@ class SocketSubscription:
 
     def _read(self, operation: Operation, result: ExecutionResult) -> Event | None:
         """Return a result as an event; None where it has been caught up with."""
-        event = read_event(result)
-        if event.cursor is not None and operation.continuity is not None:
-            operation.continuity.taken = event.cursor
+        event = self._take(operation, result)
         if self._catching_up is not None:
             self._heed(operation)
             if not self._catching_up.is_news(event):
                 return None
+        return event
+
+    def _take(self, operation: Operation, result: ExecutionResult) -> Event:
+        """Return a result as an event, and take note of how far the consumer has come."""
+        event = read_event(result)
+        if event.cursor is not None and operation.continuity is not None:
+            operation.continuity.taken = event.cursor
         return event
 
     async def _meet(self, operation: Operation, gap: Gap) -> Event | None:
