@@ -8,7 +8,8 @@ memory of its own, which goes with it.
 It also makes a path and a `GraphQLResolveInfo` for each field, asks four times whether there is something to await, and
 looks up the type anew; for an attribute that is a text already that is most of what a query costs. Here it does so only
 where a resolver or a type of the application's might look, and what depends on the document alone is found out once;
-see field_sets.py. The answers are the same, which a test compares.
+see field_sets.py. A list of objects of which nothing but such attributes is asked, as most are, is read in one loop, up
+to the first object that is not so simple. The answers are the same, which a test compares.
 
 It starts a task for each of several fields that are resolved asynchronously. Where an operation is cancelled before
 such a task has had its first turn, nobody has begun to await the resolver's coroutine, and Python complains of that in
@@ -19,8 +20,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Coroutine, Mapping
-from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from itertools import chain
+from types import CoroutineType, GeneratorType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from graphql import Executor, GraphQLNonNull, GraphQLObjectType, Undefined
 from graphql.pyutils import Path, gather_with_cancel
@@ -28,13 +30,16 @@ from graphql.pyutils import Path, gather_with_cancel
 from gqlink.server.field_sets import FieldSet, KnownFields
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
+
+    from gqlink.server.field_sets import Field
 
 __all__ = ("OperationExecutor", "Unbegun", "untie")
 
 ContextT = TypeVar("ContextT")
 
 _RESULT = 4  # its place among the arguments of `complete_awaitable_value`
+_LISTS: Final = frozenset({list, tuple})
 # Of an `Int`; a `Float` beyond them may be none that JSON has, and is looked at again.
 _LEAST: Final = -(2**31)
 _MOST: Final = 2**31 - 1
@@ -103,18 +108,34 @@ class OperationExecutor(Executor[ContextT]):
         completed = Executor.complete_list_value(self, *arguments)
         return Unbegun(completed) if completed.__class__ is CoroutineType else completed
 
+    def complete_iterable_value(  # noqa: PLR0917 -- graphql-core's signature
+        self, item_type: Any, details: Any, info: Any, path: Any, items: Any, position_context: Any
+    ) -> Any:
+        """Complete a list; here only objects of which plain fields are asked, up to the first that is not so simple.
+
+        The rest is graphql-core's to complete, with what is done already in its place.
+        """
+        inner = item_type.of_type if item_type.__class__ is GraphQLNonNull else item_type
+        # Other iterables may fail while they are iterated; and a directive may say something of the list.
+        if type(items) in _LISTS and _is_silent(inner) and not details[0].node.directives:
+            fields = self._known.below(inner, details)
+            if fields is not None and fields.is_plain:
+                done: list[Any] = []
+                rest = iter(items)
+                odd = _take_objects(rest, done, fields=fields, nullable=inner is item_type)
+                if odd is None:
+                    return done
+                items = chain(map(_Done, done), odd, rest)
+        return Executor.complete_iterable_value(self, item_type, details, info, path, items, position_context)
+
     def complete_value(  # noqa: PLR0917 -- graphql-core's signature
         self, return_type: Any, details: Any, info: Any, path: Any, result: Any, position_context: Any
     ) -> Any:
         """Complete a value; here only an object whose type has nothing to say, which is most of them."""
+        if result.__class__ is _Done:
+            return result.value
         inner = return_type.of_type if return_type.__class__ is GraphQLNonNull else return_type
-        if (
-            inner.__class__ is not GraphQLObjectType
-            or inner.is_type_of is not None
-            or result is None
-            or result is Undefined
-            or isinstance(result, Exception)
-        ):
+        if not _is_silent(inner) or result is None or result is Undefined or isinstance(result, Exception):
             return Executor.complete_value(self, return_type, details, info, path, result, position_context)
         return self.collect_and_execute_subfields(inner, details, path, result, position_context)
 
@@ -144,13 +165,18 @@ class OperationExecutor(Executor[ContextT]):
         Where a field is what its object has under its name, and that is what the answer will say, it is done. Anything
         else is graphql-core's to complete. It gets what was read in place of the object, which is asked only once.
         """
-        parent_type, results, awaited = fields.parent_type, dict[str, Any](), list[str]()
-        is_mapping = source.__class__ is dict or isinstance(source, Mapping)
+        results, rest, awaited = dict[str, Any](), fields.fields, list[str]()
+        value: Any
         try:
-            for response_name, details, name, plain, nullable in fields.fields:
+            if source.__class__ is _Begun:
+                source, results, value = source
+                field, rest = rest[len(results)], rest[len(results) + 1 :]
+                self._execute_field(fields, field, {field.name: value}, path, results, awaited)
+            is_mapping = source.__class__ is dict or isinstance(source, Mapping)
+            for field in rest:
+                response_name, _, name, plain, nullable = field
                 owner = source
                 if plain is not None:
-                    value: Any
                     try:
                         value = source.get(name) if is_mapping else getattr(source, name, None)
                     except Exception as exc:  # noqa: BLE001 -- the field's error, as if its resolver had raised it
@@ -163,18 +189,30 @@ class OperationExecutor(Executor[ContextT]):
                         results[response_name] = None
                         continue
                     owner = {name: value}
-                where = Path(path, response_name, parent_type.name)
-                completed = self.execute_field(parent_type, owner, details, where, None)
-                if completed is not Undefined:
-                    results[response_name] = completed
-                    if self.is_awaitable(completed):
-                        awaited.append(response_name)
+                self._execute_field(fields, field, owner, path, results, awaited)
         except Exception:
             if awaited:
                 # Others fail too, perhaps: of what nobody waits for any more Python would complain.
                 self.settle_in_background([results[each] for each in awaited])
             raise
         return Unbegun(_await(results, awaited)) if awaited else results
+
+    def _execute_field(  # noqa: PLR0917 -- for each field that is not plain
+        self,
+        fields: FieldSet,
+        field: Field,
+        source: Any,
+        path: Path | None,
+        results: dict[str, Any],
+        awaited: list[str],
+    ) -> None:
+        parent_type, response_name = fields.parent_type, field.response_name
+        where = Path(path, response_name, parent_type.name)
+        completed = self.execute_field(parent_type, source, field.details, where, None)
+        if completed is not Undefined:
+            results[response_name] = completed
+            if self.is_awaitable(completed):
+                awaited.append(response_name)
 
     def build_per_event_executor(self, payload: object) -> Executor[ContextT]:
         """Make the executor of one event, which leaves nothing behind in this one.
@@ -206,6 +244,92 @@ async def _await(results: dict[str, Any], names: Sequence[str]) -> dict[str, Any
     else:
         results.update(zip(names, await gather_with_cancel(*(results[each] for each in names)), strict=True))
     return results
+
+
+class _Done(NamedTuple):
+    """An item of a list that is completed already, where graphql-core looks at it again.
+
+    Args:
+        value: What came of it.
+    """
+
+    value: Any
+
+
+class _Begun(NamedTuple):
+    """An object of which some fields are read already, in place of the object.
+
+    Args:
+        source: The object.
+        results: Its first fields, as the answer will say them.
+        value: What it has under the name of the next field.
+    """
+
+    source: Any
+    results: dict[str, Any]
+    value: Any
+
+
+def _is_silent(inner: Any) -> bool:
+    """Tell whether a type is an object's, and has nothing to say of what is taken for one."""
+    return inner.__class__ is GraphQLObjectType and inner.is_type_of is None
+
+
+def _take_objects(  # noqa: C901 -- the loop that most of a query is spent in
+    items: Iterator[Any], done: list[Any], *, fields: FieldSet, nullable: bool
+) -> tuple[object] | None:
+    """Complete objects of which nothing but plain fields is asked, until one of them is not simple.
+
+    Args:
+        items: They, or what is there in their place; what is left of them is not looked at.
+        done: Gets what comes of each.
+        fields: Those that are asked for.
+        nullable: Whether there may be None.
+
+    Returns:
+        The one that is not simple, as far as it was read; None where there is none.
+    """
+    members, known, is_mapping = fields.fields, None, False
+    for item in items:
+        kind = type(item)
+        try:
+            if kind is not known:
+                if item is None and nullable:
+                    done.append(None)
+                    continue
+                if not _is_object(item):
+                    return (item,)
+                known, is_mapping = kind, isinstance(item, Mapping)
+            if kind is not dict and hasattr(item, "__await__"):
+                return (item,)
+        except Exception:  # noqa: BLE001 -- it fails again where graphql-core looks
+            return (item,)
+        results: dict[str, Any] = {}
+        for response_name, _, name, plain, may_be_none in members:
+            value: Any
+            try:
+                value = item.get(name) if is_mapping else getattr(item, name, None)
+            except Exception as exc:  # noqa: BLE001 -- as in `_execute_set`
+                return (_Begun(item, results, exc),)
+            of = value.__class__
+            if of is plain and (of is str or of is bool or _LEAST <= value <= _MOST):
+                results[response_name] = value
+            elif value is None and may_be_none:
+                results[response_name] = None
+            else:
+                return (_Begun(item, results, value),)
+        done.append(results)
+    return None
+
+
+def _is_object(item: object) -> bool:
+    """Tell whether an item is what it seems, and nothing that graphql-core takes for no object."""
+    return (
+        item is not None
+        and item is not Undefined
+        and item.__class__ is type(item)
+        and not isinstance(item, Exception | GeneratorType)
+    )
 
 
 def _close_unbegun(coroutine: object) -> None:

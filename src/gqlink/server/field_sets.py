@@ -76,12 +76,14 @@ class FieldSet:
         grouped: Them, as graphql-core has collected them.
     """
 
-    __slots__ = ("fields", "grouped", "parent_type")
+    __slots__ = ("fields", "grouped", "is_plain", "parent_type")
 
     def __init__(self, schema: GraphQLSchema, parent_type: GraphQLObjectType, grouped: GroupedFieldSet) -> None:
         self.parent_type = parent_type
         self.grouped = grouped
         self.fields = tuple(_field(schema, parent_type, *each) for each in grouped.items())
+        self.is_plain = all(field.plain is not None for field in self.fields)
+        """Whether nothing is asked for but values that may be written as they are."""
 
 
 class KnownFields:
