@@ -62,6 +62,16 @@ def test_whoever_accepts_nothing_of_ours_gets_406(accept: str) -> None:
     assert GRAPHQL_RESPONSE in caught.value.message
 
 
+@pytest.mark.parametrize("kinds", [0, 30])
+def test_a_long_accept_is_read_as_a_short_one(kinds: int) -> None:
+    """However much a client names before what we have; and the answer is the same whenever it is asked."""
+    accept = "".join(f"image/x-{number};q=0.9, " for number in range(kinds))
+    for _ in range(2):
+        assert negotiate(f"{accept}application/graphql-response+json;q=0.2") == GRAPHQL_RESPONSE
+        with pytest.raises(BadRequest):
+            negotiate(f"{accept}text/html")
+
+
 @pytest.mark.parametrize(
     ("accept", "taken"),
     [

@@ -8,14 +8,13 @@ a proxy's word counts only where that server was told to believe it.
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
 from gqlink.errors import LimitExceeded
 from gqlink.server.network import network_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from gqlink.server.limits import Limits
 
@@ -36,6 +35,7 @@ class Admission:
         self._limits = limits
         self._sockets = 0
         self._requests = 0
+        self._request_place = _RequestPlace(self)
         self._networks: Counter[str] = Counter()
         self._subjects: Counter[str] = Counter()
 
@@ -71,20 +71,27 @@ class Admission:
         self._sockets += 1
         return Place(self, network)
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
+    def request(self) -> AbstractContextManager[None]:
         """Hold the place of one HTTP request while it is answered.
 
         Raises:
             LimitExceeded: "requests"; the block is not entered.
         """
+        return self._request_place
+
+    def begin_request(self) -> None:
+        """Count one request more; for `request`.
+
+        Raises:
+            LimitExceeded: "requests".
+        """
         if self._requests >= self._limits.requests:
             raise LimitExceeded("requests", allowed=self._limits.requests, actual=self._requests + 1)
         self._requests += 1
-        try:
-            yield
-        finally:
-            self._requests -= 1
+
+    def end_request(self) -> None:
+        """Count one less; for `request`."""
+        self._requests -= 1
 
     def claim(self, subject: str) -> None:
         """Count one more place as a subject's; for `Place`.
@@ -151,6 +158,25 @@ class Place:
 
     def __exit__(self, *_exc: object) -> None:
         self.leave()
+
+
+class _RequestPlace:
+    """What a request holds: only a number, so that one of these does for all.
+
+    Args:
+        admission: Who counts.
+    """
+
+    __slots__ = ("_admission",)
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    def __enter__(self) -> None:
+        self._admission.begin_request()
+
+    def __exit__(self, *_exc: object) -> None:
+        self._admission.end_request()
 
 
 def _take(counts: Counter[str], key: str, *, limit: str, allowed: int) -> None:

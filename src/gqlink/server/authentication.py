@@ -84,6 +84,6 @@ class Authentication:
         for name in ("subject", "session", "token_id"):
             value: object = getattr(identity, name)
             # A number, say, would never be equal to what is revoked.
-            if not isinstance(value, str | None):
+            if value is not None and not isinstance(value, str):
                 raise TypeError(f"authenticate returned an identity whose {name} is {type(value).__name__}, not str")
         return identity

@@ -24,13 +24,13 @@ from itertools import chain
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from graphql import Executor, GraphQLNonNull, GraphQLObjectType, Undefined
+from graphql import Executor, GraphQLError, GraphQLNonNull, GraphQLObjectType, OperationType, Undefined
 from graphql.pyutils import Path, gather_with_cancel
 
 from gqlink.server.field_sets import FieldSet, KnownFields
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Awaitable, Generator, Iterator, Sequence
 
     from gqlink.server.field_sets import Field
 
@@ -39,6 +39,7 @@ __all__ = ("OperationExecutor", "Unbegun", "untie")
 ContextT = TypeVar("ContextT")
 
 _RESULT = 4  # its place among the arguments of `complete_awaitable_value`
+_MUTATION: Final = OperationType.MUTATION
 _LISTS: Final = frozenset({list, tuple})
 # Of an `Int`; a `Float` beyond them may be none that JSON has, and is looked at again.
 _LEAST: Final = -(2**31)
@@ -96,8 +97,27 @@ class OperationExecutor(Executor[ContextT]):
 
     def execute_operation(self, serially: bool | None = None) -> Any:  # noqa: FBT001 -- graphql-core's signature
         """Execute the operation; what is still to be awaited may be thrown away."""
-        result = super().execute_operation(serially)
-        return Unbegun(result) if result.__class__ is CoroutineType else result
+        root = self._known.found_root
+        if root is None or (self.operation.operation is _MUTATION if serially is None else serially):
+            result = super().execute_operation(serially)
+            return Unbegun(result) if result.__class__ is CoroutineType else result
+        # As graphql-core does, but for finding the fields out, and for incremental delivery, which there is not.
+        try:
+            data = self._execute_set(root, self.root_value, None)
+        except GraphQLError as error:
+            return self._respond_without_data(error)
+        return Unbegun(self._respond_later(data)) if self.is_awaitable(data) else self.build_response(data)
+
+    async def _respond_later(self, awaited: Awaitable[dict[str, Any]]) -> Any:
+        try:
+            data = await awaited
+        except GraphQLError as error:
+            return self._respond_without_data(error)
+        return self.build_response(data)
+
+    def _respond_without_data(self, error: GraphQLError) -> Any:
+        self.collected_errors.add(error, None)
+        return self.build_response(None)
 
     def complete_awaitable_value(self, *arguments: Any) -> Any:
         """Complete what a resolver returned and what is still to be awaited; graphql-core's, see the module's text."""

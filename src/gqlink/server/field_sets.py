@@ -105,6 +105,11 @@ class KnownFields:
     def __len__(self) -> int:
         return len(self._below)
 
+    @property
+    def found_root(self) -> FieldSet | None:
+        """That of the operation itself, where somebody has asked for it before."""
+        return self._root
+
     def root(self, schema: GraphQLSchema, root_type: GraphQLObjectType, grouped: GroupedFieldSet) -> FieldSet:
         """Return that of the operation itself: the first one that was collected."""
         if self._root is None:

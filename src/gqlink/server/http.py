@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from starlette.requests import ClientDisconnect
@@ -43,7 +43,7 @@ from gqlink.server.http_request import (
     read_request,
 )
 from gqlink.server.observing import Observation
-from gqlink.server.policy import authorize
+from gqlink.server.policy import authorize, check_policy, question
 from gqlink.server.results import RequestError, encode_request_error
 
 if TYPE_CHECKING:
@@ -272,8 +272,10 @@ def _context(host: Host, transport: Transport, operation: Operation, standing: S
 
     def look() -> None:
         _require(standing)
-        authorize(host.policy, standing.identity, operation)
-        _require(standing)  # the policy's hook may have taken its time
+        asked = question(host.policy, operation)
+        if asked is not None:
+            check_policy(host.policy, standing.identity, asked)
+            _require(standing)  # the policy's hook may have taken its time
 
     async def wait(context: Awaitable[object]) -> object:
         built = await context
@@ -346,10 +348,29 @@ def _failed(host: Host, failure: BadRequest, *, media_type: str) -> Response:
 def _answer(status: int, body: bytes, *, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
     # Who takes nothing but events still gets a status with its reason as JSON: it is no event of theirs.
     media_type = JSON if media_type == EVENT_STREAM else media_type
-    fields = {
-        "content-type": f"{media_type}; charset=utf-8",
-        "cache-control": "no-store",
-        "x-content-type-options": "nosniff",
-        **(headers or {}),
-    }
-    return Response(body, status_code=status, headers=fields)
+    return Answer(status, body, media_type=media_type, headers=headers or {})
+
+
+class Answer(Response):
+    """One whose head need not be put together anew.
+
+    Args:
+        status: The HTTP status.
+        body: JSON, in UTF-8.
+        media_type: One that we can write.
+        headers: Further ones, in lower case.
+    """
+
+    def __init__(self, status: int, body: bytes, *, media_type: str, headers: Mapping[str, str]) -> None:
+        self.status_code = status
+        self.body = body
+        self.background = None
+        self.raw_headers = [
+            (b"content-type", b"%b; charset=utf-8" % media_type.encode()),
+            *_ALWAYS,
+            *((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()),
+            (b"content-length", b"%d" % len(body)),
+        ]
+
+
+_ALWAYS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))

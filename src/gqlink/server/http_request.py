@@ -6,9 +6,11 @@ Source: GraphQL over HTTP (draft), sections 4 and 5.
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
+from starlette.requests import ClientDisconnect
 
 from gqlink.errors import LimitExceeded
 from gqlink.protocol import Request
@@ -37,6 +39,7 @@ EVENT_STREAM: Final = "text/event-stream"
 GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
 JSON: Final = "application/json"
 
+_COMMON_LENGTH: Final = 256
 _MEMBERS: Final = ("query", "variables", "operationName", "extensions")
 
 
@@ -84,6 +87,10 @@ def negotiate(accept: str | None) -> str:
     """
     if not accept:
         return JSON
+    return _choose_again(accept) if len(accept) <= _COMMON_LENGTH else _choose(accept)
+
+
+def _choose(accept: str) -> str:
     best, quality = None, 0.0
     for entry in accept.split(","):
         media_type, _, parameters = entry.partition(";")
@@ -95,6 +102,10 @@ def negotiate(accept: str | None) -> str:
     if best is None:
         raise BadRequest(406, f"The answer can be {GRAPHQL_RESPONSE}, {JSON} or {EVENT_STREAM}; Accept allows none.")
     return best
+
+
+# Browsers and clients have few ways to say it.
+_choose_again = lru_cache(maxsize=64)(_choose)
 
 
 def accepts_events(accept: str) -> bool:
@@ -158,19 +169,25 @@ def is_json(headers: Headers) -> bool:
 
 
 def _require_json(http: HttpRequest) -> None:
-    if not is_json(http.headers):
+    headers = http.headers
+    if not is_json(headers):
         raise BadRequest(415, f"A POST must have a JSON body: Content-Type: {JSON}.", headers={"accept": JSON})
-    if not _is_utf8(http.headers["content-type"].partition(";")[2]):
+    if not _is_utf8(headers["content-type"].partition(";")[2]):
         raise BadRequest(415, "The body must be UTF-8.", headers={"accept": JSON})
 
 
 async def _read_stream(http: HttpRequest, *, max_bytes: int) -> bytes:
-    body = bytearray()
-    async for chunk in http.stream():
-        body += chunk
-        if len(body) > max_bytes:
+    received = bytearray()
+    while True:
+        message = await http.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk: bytes = message.get("body", b"")
+        if len(received) + len(chunk) > max_bytes:
             raise BadRequest.over(LimitExceeded("message_bytes", allowed=max_bytes), status=413)
-    return bytes(body)
+        if not message.get("more_body", False):
+            return bytes(received) + chunk
+        received += chunk
 
 
 def _is_utf8(parameters: str) -> bool:
