@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import json
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given
@@ -8,6 +11,9 @@ from hypothesis import strategies as st
 from auth.forge import CLAIMS, HEADER, KEY, NOW, PEM, encode, forge, parts
 from gqlink.auth import SigningKey, Token, TokenSigner
 from gqlink.errors import InvalidToken, TokenExpired
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OTHER = SigningKey("2027-02", b"o" * 32)
 
@@ -416,6 +422,52 @@ def test_a_header_that_is_known_excuses_nothing() -> None:
     signer.replace_keys([SigningKey(KEY.id, b"n" * 32)])
     with pytest.raises(InvalidToken):
         signer.verify(forge(), now=NOW)
+
+
+def answer(signer: TokenSigner, text: str) -> str:
+    """Say what comes of a token."""
+    try:
+        return signer.verify(Token(text), now=NOW).subject or ""
+    except InvalidToken as exc:
+        return str(exc)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda head, payload, signature: f"{head}.{payload}.{signature}=",
+        lambda head, payload, signature: f"{head}.{payload}=.{signature}",
+        lambda head, payload, signature: f"{head}.{payload}A.{signature}",
+        lambda head, payload, signature: f"{head}.{payload}.{signature}AA",
+        lambda head, payload, _signature: f"{head}.{payload}.",
+        lambda head, _payload, signature: f"{head}..{signature}",
+        lambda head, payload, signature: f"{head}.{payload}.{payload}.{signature}",
+        lambda head, _payload, signature: f"{head}.A.{signature}",
+        lambda head, payload, signature: f"{head}.{payload}.{signature.translate(str.maketrans('-_', '+/'))}",
+        lambda head, payload, signature: f"{head}.{payload}.{signature[:-1]}!{signature[-1]}",
+        lambda head, _payload, _signature: head,
+        lambda head, _payload, _signature: f"{head}.",
+    ],
+)
+def test_what_follows_a_known_header_is_read_as_strictly(spoil: Callable[[str, str, str], str]) -> None:
+    """The short way refuses what the long way does, for the same reason, and accepts nothing else."""
+    signer = make_signer(remembered=0)
+    assert answer(signer, forge().reveal()) == CLAIMS["sub"]
+    text = spoil(*forge().reveal().split("."))
+    assert answer(signer, text) == answer(make_signer(), text)
+
+
+@given(st.data())
+def test_a_known_header_changes_no_answer(data: st.DataObject) -> None:
+    """Wherever something is put in, left out or changed."""
+    signer = make_signer(remembered=0)
+    text = forge().reveal()
+    signer.verify(Token(text), now=NOW)
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(start + 3, len(text))))
+    put = data.draw(st.text("Aa0.=-_+/ \n", max_size=3))
+    changed = text[:start] + put + text[end:]
+    assert answer(signer, changed) == answer(make_signer(), changed)
 
 
 def test_a_bounded_number_of_headers_is_known() -> None:
