@@ -58,8 +58,6 @@ _UNREADABLE_HEAD: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 )
 
-_LOGGER: Final = logging.getLogger("uvicorn.error")
-
 _SERVERS: Final[WeakKeyDictionary[ServerState, DirectServer]] = WeakKeyDictionary()
 
 
@@ -93,7 +91,6 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         self.app = config.loaded_app
         self.app_state = app_state
         self.loop = _loop or asyncio.get_event_loop()
-        self.logger = _LOGGER
         self.connections = server_state.connections
         self.tasks = server_state.tasks
         self._server_state = server_state
@@ -107,7 +104,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         self.connections.add(self)
         self.transport = cast("asyncio.Transport", transport)
         http: Any = self.transport.get_protocol()
-        self.server, self.client = http.server, http.client
+        self.server, self.client, self.logger = http.server, http.client, http.logger
         self.scheme = "wss" if http.scheme == "https" else "ws"
         # It and its parser hold each other, until the collector comes by. uvicorn unties them when a connection is
         # lost; this one is not, and the collector would go through every socket that there is for it.
