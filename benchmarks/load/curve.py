@@ -88,7 +88,8 @@ def draw_curve(curve: Curve, *, names: Mapping[str, str]) -> str:
 
 def _lines(curve: Curve, figure: str, names: Mapping[str, str]) -> list[Line]:
     lines = []
-    for key, name in names.items():
+    # Ours first: it is drawn in our colour.
+    for key, name in sorted(names.items(), key=lambda item: item[0] == "floor"):
         points = [
             (float(clients), spread.middle)
             for (each, clients), results in sorted(curve.items())
