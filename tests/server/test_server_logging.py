@@ -12,7 +12,7 @@ import pytest
 
 from gqlink.protocol import Kind
 from gqlink.pubsub import Topic
-from gqlink.server import Limits
+from gqlink.server import Limits, SystemClock
 from gqlink.server.control import CONTROL_TOPIC
 from gqlink.server.logbook import EVENT_LEVELS, Throttle, log_event
 from gqlink.server.observing import present_operation, unobserved
@@ -258,3 +258,11 @@ def test_unknown_fields_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
     [record] = caplog.records
     assert record.getMessage() == "depth was exceeded"
     assert not hasattr(record, "socket")
+
+
+def test_outside_of_an_event_loop_nothing_is_held_back(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing floods there, and there is no timer that could say how many more there were."""
+    throttle = Throttle(SystemClock())
+    for _ in range(3):
+        throttle.log("limit", "a limit was exceeded: %s", "depth", sort="depth")
+    assert [record.getMessage() for record in caplog.records] == ["a limit was exceeded: depth"] * 3

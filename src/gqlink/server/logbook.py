@@ -160,17 +160,17 @@ class Throttle:
 
     def _holds_back(self, key: tuple[LogEvent, str]) -> bool:
         """Begin to hold back what comes after this one; True where this one is held back already."""
-        try:
-            now = self._clock.now()
-        except RuntimeError:
-            return False  # outside of an event loop nothing floods
+        now = self._clock.now()
         pause = self._pauses.get(key)
         if pause is None or now >= pause.until:
             self._pauses[key] = _Pause(until=now + self._seconds)
             return False
+        if pause.suppressed == 0:
+            try:
+                self._clock.call_at(pause.until, lambda: self._summarise(key, pause))
+            except RuntimeError:
+                return False  # outside of an event loop nothing floods
         pause.suppressed += 1
-        if pause.suppressed == 1:
-            self._clock.call_at(pause.until, lambda: self._summarise(key, pause))
         return True
 
     def _summarise(self, key: tuple[LogEvent, str], pause: _Pause) -> None:
