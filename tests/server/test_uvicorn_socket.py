@@ -516,14 +516,19 @@ async def test_what_was_accepted_in_one_go_is_uvicorns_when_the_application_stay
 
 async def test_a_stop_during_the_handshake_is_answered() -> None:
     """With 500, as uvicorn does it."""
-    entered = asyncio.Event()
+    entered, stopped = asyncio.Event(), asyncio.Event()
+
+    class Watched(DirectWebSocket):
+        def shutdown(self) -> None:
+            super().shutdown()
+            stopped.set()
 
     async def slow(_scope: Scope, _receive: Receive, _send: Send) -> None:
         entered.set()
-        await asyncio.sleep(0.2)
+        await stopped.wait()
 
     async with AsyncExitStack() as stack:
-        async with serving(slow, lifespan="off") as authority:
+        async with serving(slow, lifespan="off", ws=Watched) as authority:
             raw = await stack.enter_async_context(dialled(authority))
             raw.ask_for_upgrade(authority, subprotocol="soap")
             await entered.wait()

@@ -110,7 +110,7 @@ class Socket(WSListener):
         self._cut: asyncio.TimerHandle | None = None
         # Ends with the TCP connection, which every path from here cuts within a second or two.
         self._task: asyncio.Task[None] | None = None
-        self.on_ws_frame = self._reader()  # type: ignore[assignment, method-assign]
+        self.on_ws_frame = self._reader()  # type: ignore[assignment, method-assign] # see there
 
     @property
     def acknowledged(self) -> bool:

@@ -25,7 +25,7 @@ from gqlink.pubsub import Stream
 from gqlink.server.cursors import PlacedEvent, open_stream
 from gqlink.server.documents import Documents, InvalidDocument, is_mutation
 from gqlink.server.event_source import EventSource
-from gqlink.server.executor import OperationExecutor, Unbegun, untie
+from gqlink.server.executor import OperationExecutor, Unbegun
 from gqlink.server.operation import Operation, Source, close_source
 from gqlink.server.results import EventResult, RequestError, SharedResult, encode_result, start_payload
 from gqlink.server.tasks import in_a_task, is_ending
@@ -207,10 +207,10 @@ class Execution:
             RequestError: Variables cannot be coerced, or the subscription does not begin.
         """
         with self.reporting:
-            source = await self._within_time(self._subscribe(operation, context, present))
+            executor, source = await self._within_time(self._subscribe(operation, context, present))
             if not isinstance(source, AsyncIterable):
                 raise RequestError(self._errors.format_all(_errors_of(source)))
-            return Source(operation, source)
+            return Source(operation, source, executor)
 
     def shared(
         self, operation: Operation, context: Callable[[], object]
@@ -274,7 +274,7 @@ class Execution:
             SubscriberLagging: The events came faster than they were taken, or their topic was reset.
         """
         with self.reporting:
-            executor = self._executor(source.operation, None)
+            executor = source.executor or self._executor(source.operation, None)
             async with self._listening(source.events, source.wanted) as iterator:
                 async for item in iterator:
                     event = item if isinstance(item, PlacedEvent) else PlacedEvent(item)
@@ -285,20 +285,25 @@ class Execution:
 
     async def _subscribe(
         self, operation: Operation, context: Callable[[], object], present: Callable[[], object]
-    ) -> object:
+    ) -> tuple[Executor[object] | None, object]:
         """Find the source of events, for one and the same from beginning to end; the caller bounds the time."""
 
-        async def execute() -> object:
+        async def execute() -> tuple[Executor[object] | None, object]:
             somebody = present()
             built = await _settle(context())
             if present() is not somebody:
                 raise _SomebodyElse
             known = self._event_source(operation)
-            source = await (self._open(operation, built) if known is None else _settle(known.open(built)))
+            executor: Executor[object] | None = None
+            if known is None:
+                executor = self._executor(operation, built)
+                source = await _settle(create_source_event_stream(executor))
+            else:
+                source = await _settle(known.open(built))
             if present() is not somebody:
                 await close_source(source)
                 raise _SomebodyElse
-            return source
+            return executor, source
 
         return await _execute_for_one(execute, present)
 
@@ -403,13 +408,6 @@ class Execution:
                     await close_source(iterator)
             finally:
                 await close_source(source)
-
-    async def _open(self, operation: Operation, context: object) -> object:
-        executor = self._executor(operation, context)
-        try:
-            return await _settle(create_source_event_stream(executor))
-        finally:
-            untie(executor)
 
     def _event_source(self, operation: Operation) -> EventSource | None:
         """Return where a subscription's events come from, where that is the same for everybody but for the context."""

@@ -43,7 +43,7 @@ from gqlink.server.http_request import (
     read_request,
 )
 from gqlink.server.observing import Observation
-from gqlink.server.policy import authorize, check_policy, question
+from gqlink.server.policy import authorize
 from gqlink.server.results import RequestError, encode_request_error
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from gqlink.server.transport import Transport
 
 __all__ = ("serve_http",)
+
+_ALWAYS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
 async def serve_http(host: Host, scope: Scope, receive: Receive, send: Send) -> None:
@@ -272,9 +274,7 @@ def _context(host: Host, transport: Transport, operation: Operation, standing: S
 
     def look() -> None:
         _require(standing)
-        asked = question(host.policy, operation)
-        if asked is not None:
-            check_policy(host.policy, standing.identity, asked)
+        if authorize(host.policy, standing.identity, operation):
             _require(standing)  # the policy's hook may have taken its time
 
     async def wait(context: Awaitable[object]) -> object:
@@ -348,10 +348,10 @@ def _failed(host: Host, failure: BadRequest, *, media_type: str) -> Response:
 def _answer(status: int, body: bytes, *, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
     # Who takes nothing but events still gets a status with its reason as JSON: it is no event of theirs.
     media_type = JSON if media_type == EVENT_STREAM else media_type
-    return Answer(status, body, media_type=media_type, headers=headers or {})
+    return _Answer(status, body, media_type=media_type, headers=headers or {})
 
 
-class Answer(Response):
+class _Answer(Response):
     """One whose head need not be put together anew.
 
     Args:
@@ -371,6 +371,3 @@ class Answer(Response):
             *((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()),
             (b"content-length", b"%d" % len(body)),
         ]
-
-
-_ALWAYS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))

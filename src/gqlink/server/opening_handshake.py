@@ -30,7 +30,7 @@ _HEAD: Final = re.compile(
 _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")  # 16 bytes, written in the one right way
 _SUBPROTOCOLS: Final = re.compile(_TOKEN + rb"(?:, ?" + _TOKEN + rb")*")
 _CONNECTIONS: Final = frozenset({b"upgrade", b"keep-alive, upgrade"})
-# A head with a body, or that negotiates what is not offered here in a way that has to be checked, is unusual.
+# With a body, or with a field that belongs into an answer.
 _UNUSUAL: Final = frozenset({b"content-length", b"transfer-encoding", b"sec-websocket-accept"})
 _ONCE: Final = frozenset(
     {

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gqlink.protocol import read_cursor_request
+from gqlink.server.executor import untie
 from gqlink.server.requirements import NOTHING_REQUIRED, Requirements
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
-    from graphql import DocumentNode, OperationDefinitionNode
+    from graphql import DocumentNode, Executor, OperationDefinitionNode
 
     from gqlink.protocol import CursorRequest, Request
     from gqlink.server.field_sets import KnownFields
@@ -47,10 +48,12 @@ class Source:
     Args:
         operation: The subscription.
         events: What the resolver returned.
+        executor: With which they were found, and may be executed; None where that took none.
     """
 
     operation: Operation
     events: AsyncIterable[object]
+    executor: Executor[object] | None = None
 
     @property
     def wanted(self) -> CursorRequest | None:
@@ -58,7 +61,9 @@ class Source:
         return read_cursor_request(self.operation.request.extensions)
 
     async def aclose(self) -> None:
-        """End it, where nobody has begun to iterate it."""
+        """End it, where nobody has begun to iterate it; its executor executes nothing more."""
+        if self.executor is not None:
+            untie(self.executor)
         await close_source(self.events)
 
 

@@ -104,16 +104,21 @@ def check_policy(policy: Policy | None, identity: Identity, what: PolicyOperatio
     raise PermissionDenied
 
 
-def authorize(policy: Policy | None, identity: Identity, operation: Operation) -> None:
+def authorize(policy: Policy | None, identity: Identity, operation: Operation) -> bool:
     """Look at an operation that was prepared; see `check_policy`.
+
+    Returns:
+        Whether there was anything to look at; if not, nothing has happened meanwhile.
 
     Raises:
         PermissionDenied: Scopes are missing, or the policy said no, or failed.
         LoginRequired: A login is missing, or the policy said so.
     """
     asked = question(policy, operation)
-    if asked is not None:
-        check_policy(policy, identity, asked)
+    if asked is None:
+        return False
+    check_policy(policy, identity, asked)
+    return True
 
 
 def question(policy: Policy | None, operation: Operation) -> PolicyOperation | None:

@@ -8,7 +8,7 @@ end before a message is complete, and pings whose answers it does not read.
 A handshake as nearly every client makes it is read and answered here, and none of uvicorn's or websockets' own state is
 made for it: a socket that is taken over needs none. Where anything else happens, a handshake that is out of the
 ordinary, an application that receives or sends, a client that leaves, all of it is made, as if it had been there from
-the beginning; see `_be_thorough`.
+the beginning; see `_be_thorough`. Both ways are of one class, because uvicorn knows one; hence the length.
 
 There is no compression: the window of each socket would take more memory than everything else of it (RFC 7692).
 `ws_ping_interval` and `ws_ping_timeout` hold on both paths.
